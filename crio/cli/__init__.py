@@ -1,0 +1,1 @@
+"""Command lines: crio, crio-status, crioctl."""

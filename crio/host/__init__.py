@@ -1,0 +1,1 @@
+"""Ports and adapters to the machine: processes, paths, mounts, store, registry, network, runtimes."""
