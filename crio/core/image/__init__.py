@@ -1,0 +1,1 @@
+"""Pure rules of images: references, digests, manifests, configurations, registries, trust, credentials and names."""

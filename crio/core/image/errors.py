@@ -1,0 +1,88 @@
+"""The expected ways in which an image cannot be had.
+
+Two of them carry a first word that the kubelet recognises: it strips the status code only from UNKNOWN errors and then
+compares the beginning of the sentence, so these must be UNKNOWN and must begin with exactly that word.
+"""
+
+from __future__ import annotations
+
+from crio.core.errors import (
+    Code,
+    CriError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    Unauthenticated,
+    Unimplemented,
+)
+
+
+class BadReference(InvalidArgument):
+    """The name of an image is not one: names the text and the rule that it breaks."""
+
+
+class AmbiguousShortName(InvalidArgument):
+    """A short name has several candidates and the mode forbids guessing."""
+
+
+class BadDocument(CriError):
+    """A document from outside (manifest, configuration, token reply) is malformed, too big or contradicts itself."""
+
+
+class BadConfigFile(FailedPrecondition):
+    """A configuration file (registries.conf, policy.json, auth file) has an error: names the file and the key."""
+
+
+class DigestMismatch(CriError):
+    """Content does not have the digest or the size that was promised for it."""
+
+
+class BadLayer(CriError):
+    """A layer is truncated, malformed or hostile."""
+
+
+class NoMatchingPlatform(NotFound):
+    """An index has no image for this machine: names architecture, variant and OS."""
+
+
+class ManifestUnknown(NotFound):
+    """The registry answered and does not have this image."""
+
+
+class RegistryUnauthorized(Unauthenticated):
+    """The registry wants other credentials for this image."""
+
+
+class RegistryDenied(PermissionDenied):
+    """The registry knows who asks and refuses."""
+
+
+class BlockedRegistry(PermissionDenied):
+    """registries.conf blocks every access to this registry."""
+
+
+class NotAnImage(CriError):
+    """The reference names an OCI artifact, which has no root file system."""
+
+
+class EncryptedLayer(Unimplemented):
+    """A layer is encrypted and there is no key for it."""
+
+
+class RegistryUnavailable(CriError):
+    """The registry cannot be reached now. Source: k8s.io/cri-api errors, ErrRegistryUnavailable."""
+
+    code = Code.UNKNOWN
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"RegistryUnavailable: {message}")
+
+
+class SignatureValidationFailed(CriError):
+    """The policy rejects the image. Source: k8s.io/cri-api errors, ErrSignatureValidationFailed."""
+
+    code = Code.UNKNOWN
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"SignatureValidationFailed: {message}")
