@@ -103,7 +103,7 @@ class Child:
                 raise Internal(f"process {self.pid} ({self.argv[0]}) does not die: it hangs in the kernel") from error
 
 
-def spawn(argv: Sequence[str], options: SpawnOptions = SpawnOptions()) -> Child:  # noqa: B008 (frozen)
+def spawn(argv: Sequence[str], options: SpawnOptions = SpawnOptions()) -> Child:
     """Start ``argv[0]`` (a path) in a session of its own; returns at once. Raises OSError when it cannot be executed."""
     process = subprocess.Popen(
         list(argv),
