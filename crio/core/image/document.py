@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from crio.core.image.errors import BadDocument
 
-JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
 DOCUMENT_LIMIT_BYTES = 4 * 1024 * 1024
 
