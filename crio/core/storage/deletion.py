@@ -1,0 +1,54 @@
+"""What goes when an image goes: the plan, made from the tables, before anything is touched."""
+
+from __future__ import annotations
+
+from crio.core.errors import FailedPrecondition
+from crio.core.storage.records import ImageRecord
+from crio.core.storage.tables import ContainerTable, ImageTable, LayerTable
+
+
+class InUse(FailedPrecondition):
+    """Something else needs the object; the sentence names it."""
+
+
+def refuse_image_in_use(image: ImageRecord, containers: ContainerTable) -> None:
+    """Raise InUse, naming the container, when a container refers to ``image``."""
+    user = containers.user_of_image(image.id)
+    if user is not None:
+        name = f" ({user.names[0]})" if user.names else ""
+        raise InUse(f"image {image.id} is used by container {user.id}{name}: remove the container first")
+
+
+def layers_of_image_only(
+    image: ImageRecord, layers: LayerTable, images: ImageTable, containers: ContainerTable, writable: frozenset[str]
+) -> tuple[str, ...]:
+    """Return the layers to remove with ``image``: mapped copies first, then from the top down to the first one that is needed.
+
+    A layer is needed when another image has it on top (or as a mapped copy), a container has it, or another layer is on it.
+    ``writable`` are the ids of layers that may be removed (not those of a read-only store).
+    """
+    needed = _layers_of_other_images(image, images)
+    gone: list[str] = []
+
+    def removable(layer_id: str) -> bool:
+        above = [child for child in layers.children.get(layer_id, ()) if child not in gone]
+        return (
+            layer_id in writable
+            and layer_id not in gone
+            and layer_id not in needed
+            and not above
+            and containers.user_of_layer(layer_id) is None
+        )
+
+    gone += [mapped for mapped in image.mapped_layers if removable(mapped)]
+    for layer in layers.chain(image.layer) or ():
+        if not removable(layer.id):
+            break
+        gone.append(layer.id)
+    return tuple(gone)
+
+
+def _layers_of_other_images(image: ImageRecord, images: ImageTable) -> frozenset[str]:
+    return frozenset(
+        layer for other in images.records if other.id != image.id for layer in (other.layer, *other.mapped_layers) if layer
+    )

@@ -1,0 +1,90 @@
+"""What callers give to the store and get from it: frozen values, one class per operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from crio.core.storage.records import IdMap
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """Where the store is. ``options`` are ``driver.key=value`` strings as in the daemon's ``storage_option``.
+
+    ``stable_records`` writes containers to ``containers.json`` even when they are volatile: tools of the oldest generation do not
+    read the volatile files and would remove an image under a running container.
+    """
+
+    root: str
+    runroot: str
+    driver: str = "overlay"
+    options: tuple[str, ...] = ()
+    imagestore: str = ""
+    additional_stores: tuple[str, ...] = ()
+    stable_records: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCommit:
+    """What is known of a layer once it is unpacked. Digests are ``algorithm:hex``; sizes in bytes; ids as found in the tar."""
+
+    parent: str | None
+    diff_id: str
+    diff_size: int
+    blob_digest: str = ""
+    blob_size: int = 0
+    compression: int = 0
+    uids: Sequence[int] = ()
+    gids: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCommit:
+    """An image whose layers are committed. ``manifests`` maps digests to bytes: the instance and the index it came through.
+
+    ``digest`` is that of the manifest that was asked for (the index, if there was one); ``instance_digest`` names the manifest of
+    exactly this image's layers. ``signatures`` maps a manifest's digest to its signature blobs.
+    """
+
+    image_id: str
+    top_layer: str
+    names: tuple[str, ...]
+    digest: str
+    created: str
+    config_digest: str
+    config: bytes
+    manifests: Mapping[str, bytes]
+    instance_digest: str
+    signatures: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerCreate:
+    """A container to record. With ``layer_needed`` it gets a writable layer on top of its image's top layer.
+
+    ``size_bytes`` limits the writable layer (0: the driver option's limit, or none).
+    """
+
+    id: str
+    names: tuple[str, ...]
+    image_id: str
+    metadata: str
+    volatile: bool = True
+    mount_label: str = ""
+    process_label: str = ""
+    uid_map: tuple[IdMap, ...] = ()
+    gid_map: tuple[IdMap, ...] = ()
+    layer_needed: bool = True
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FsUsage:
+    """Use of the file system below ``path``: bytes and inodes, from counters of the file system."""
+
+    path: str
+    used_bytes: int
+    used_inodes: int
+    total_bytes: int
+    total_inodes: int
