@@ -147,6 +147,21 @@ def renameat2(old_path: str, new_path: str, flags: int) -> None:
     )
 
 
+def inotify_init() -> int:
+    """A non-blocking, close-on-exec inotify instance. Source: inotify_init1(2)."""
+    return _check(_lib.crio_inotify_init())
+
+
+def inotify_add(fd: int, path: str, mask: int) -> int:
+    """Watch ``path``; returns the watch number. Source: inotify_add_watch(2)."""
+    return _check(_lib.crio_inotify_add(fd, os.fsencode(path), mask), path)
+
+
+def inotify_remove(fd: int, watch: int) -> None:
+    """Stop a watch. Source: inotify_rm_watch(2)."""
+    _check(_lib.crio_inotify_remove(fd, watch))
+
+
 def forward_connections(listen_fd: int, stop_fd: int, grpc_path: str, http_path: str) -> int:
     """Run the protocol forwarder until ``stop_fd`` is readable; returns 0, or -errno when it could not go on.
 

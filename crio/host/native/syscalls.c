@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stddef.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -89,4 +90,16 @@ int crio_mount_setattr(int dir_fd, const char *path, unsigned int flags, uint64_
 
 int crio_renameat2(int old_fd, const char *old_path, int new_fd, const char *new_path, unsigned int flags) {
     return result(syscall(SYS_renameat2, old_fd, old_path, new_fd, new_path, flags));
+}
+
+int crio_inotify_init(void) {
+    return result(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+}
+
+int crio_inotify_add(int fd, const char *path, uint32_t mask) {
+    return result(inotify_add_watch(fd, path, mask));
+}
+
+int crio_inotify_remove(int fd, int watch) {
+    return result(inotify_rm_watch(fd, watch));
 }
