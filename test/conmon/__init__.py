@@ -1,0 +1,1 @@
+"""Ring conmon: the C programs alone, then under podman."""

@@ -1,0 +1,1 @@
+"""Ring integration: the daemon on a socket, real runtimes, a real registry, crictl."""

@@ -1,0 +1,1 @@
+"""What the rings share: fixtures, waiting, the leak check, clients. No tests here."""

@@ -1,0 +1,1 @@
+"""Ring unit: pure, in milliseconds."""
