@@ -1,0 +1,136 @@
+"""The daemon's table: every sandbox and container as an immutable record.
+
+Readers take the dictionaries as they are and never wait. Writers replace whole records, on disk first, in the loop's thread; an
+object's lock keeps two operations on the same object apart, and a sandbox's lock is always taken before that of a container.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from crio.core.errors import CriError, InvalidArgument, NotFound
+from crio.core.naming import ID_LENGTH, find_id
+from crio.core.records import Container, Sandbox
+
+R = TypeVar("R", Sandbox, Container)
+
+
+class Journal(Protocol):
+    """Where records go to survive the daemon."""
+
+    def save(self, record: Sandbox | Container) -> None:
+        """Write the record durably against a crash of this process."""
+
+    def forget(self, record_id: str) -> None:
+        """Remove it; no error when it is gone."""
+
+
+class Shelf(Generic[R]):
+    """The records of one kind, by id and by name."""
+
+    def __init__(self, kind: str, journal: Journal) -> None:
+        self._kind = kind
+        self._journal = journal
+        self._by_id: dict[str, R] = {}
+        self._by_name: dict[str, str] = {}
+
+    def put(self, record: R) -> R:
+        """Save the record and show it to readers; returns it."""
+        self._journal.save(record)
+        self.load(record)
+        return record
+
+    def load(self, record: R) -> None:
+        """Show a record that is on disk already."""
+        self._by_id[record.id] = record
+        self._by_name[record.name] = record.id
+
+    def drop(self, record_id: str) -> None:
+        """Forget a record everywhere; nothing happens when it is unknown."""
+        record = self._by_id.pop(record_id, None)
+        self._journal.forget(record_id)
+        if record is not None and self._by_name.get(record.name) == record_id:
+            del self._by_name[record.name]
+
+    def get(self, record_id: str) -> R | None:
+        """The record with this full id."""
+        return self._by_id.get(record_id)
+
+    def of_name(self, name: str) -> R | None:
+        """The record with this name."""
+        return self._by_id.get(self._by_name.get(name, ""))
+
+    def find(self, wanted: str) -> R:
+        """The record whose id starts with ``wanted``; raises NotFound or InvalidArgument (empty, ambiguous)."""
+        if len(wanted) == ID_LENGTH:
+            record = self._by_id.get(wanted)
+            if record is None:
+                raise NotFound(f"{self._kind} {wanted!r} does not exist")
+            return record
+        return self._by_id[find_id(self._by_id, wanted, self._kind)]
+
+    def find_or_none(self, wanted: str) -> R | None:
+        """Like ``find``, but None for one that does not exist (removal is idempotent)."""
+        try:
+            return self.find(wanted)
+        except NotFound:
+            return None
+
+    def all(self) -> tuple[R, ...]:
+        """All records, oldest first."""
+        return tuple(self._by_id.values())
+
+    def matching(self, wanted: str) -> tuple[R, ...]:
+        """All records, or the one that an id filter names; a filter that fits none or several gives none."""
+        if not wanted:
+            return self.all()
+        try:
+            return (self.find(wanted),)
+        except (NotFound, InvalidArgument):
+            return ()
+
+
+class Table:
+    """All that the daemon knows, and the lock of each object."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.sandboxes: Shelf[Sandbox] = Shelf("sandbox", journal)
+        self.containers: Shelf[Container] = Shelf("container", journal)
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._exits: dict[str, asyncio.Event] = {}
+        self._listeners: list[Callable[[Sandbox | Container], None]] = []
+
+    def lock(self, object_id: str) -> asyncio.Lock:
+        """The lock of one sandbox or container."""
+        return self._locks.setdefault(object_id, asyncio.Lock())
+
+    def exited(self, object_id: str) -> asyncio.Event:
+        """Set when the first process of a container (or the infra process of a sandbox) has ended and its record says so."""
+        return self._exits.setdefault(object_id, asyncio.Event())
+
+    def containers_of(self, sandbox_id: str) -> tuple[Container, ...]:
+        """The containers of a sandbox, oldest first."""
+        return tuple(container for container in self.containers.all() if container.sandbox_id == sandbox_id)
+
+    def drop_sandbox(self, sandbox_id: str) -> None:
+        """Forget a sandbox and its lock."""
+        self.sandboxes.drop(sandbox_id)
+        self._forget(sandbox_id)
+
+    def drop_container(self, container_id: str) -> None:
+        """Forget a container and its lock."""
+        self.containers.drop(container_id)
+        self._forget(container_id)
+
+    def _forget(self, object_id: str) -> None:
+        self._exits.pop(object_id, None)
+        lock = self._locks.get(object_id)
+        if lock is not None and not lock.locked():
+            del self._locks[object_id]
+
+
+def reason_of(error: BaseException) -> str:
+    """The sentence of an expected error, or the name and text of a bug, for a record's message."""
+    return error.message if isinstance(error, CriError) else f"{type(error).__name__}: {error}"
