@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import functools
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
@@ -227,9 +226,18 @@ def named_tables(
     return dataclasses.field(default_factory=lambda: MappingProxyType(dict(default)), metadata={_METADATA_KEY: declaration})
 
 
-@functools.cache
+_SCHEMAS: Final[dict[tuple[type[object], tuple[str, ...]], TableSchema]] = {}
+
+
 def schema_of(table_type: type[object], table: tuple[str, ...]) -> TableSchema:
-    """What the dataclass ``table_type`` declares, seen as the TOML table at path ``table``."""
+    """What the dataclass ``table_type`` declares, seen as the TOML table at path ``table``; worked out once."""
+    schema = _SCHEMAS.get((table_type, table))
+    if schema is None:
+        schema = _SCHEMAS[(table_type, table)] = _read_schema(table_type, table)
+    return schema
+
+
+def _read_schema(table_type: type[object], table: tuple[str, ...]) -> TableSchema:
     settings: list[Setting] = []
     sub_tables: list[SubTable] = []
     assert dataclasses.is_dataclass(table_type)
@@ -237,24 +245,23 @@ def schema_of(table_type: type[object], table: tuple[str, ...]) -> TableSchema:
         told = field.metadata[_METADATA_KEY]
         assert isinstance(told, Declaration)
         if told.entry_type is not None:
-            sub_tables.append(
-                SubTable(table, field.name, told.entry_type, told.is_single_table, told.doc, told.flag, told.reload)
+            entry_type, is_single = told.entry_type, told.is_single_table
+            sub_tables.append(SubTable(table, field.name, entry_type, is_single, told.doc, told.flag, told.reload))
+            continue
+        assert told.default is not None
+        settings.append(
+            Setting(
+                table=table,
+                key=field.name,
+                kind=kind_of(told.default),
+                default=told.default,
+                doc=told.doc,
+                flag=told.flag,
+                reload=told.reload,
+                rule=told.rule,
+                deprecated=told.deprecated,
             )
-        else:
-            assert told.default is not None
-            settings.append(
-                Setting(
-                    table,
-                    field.name,
-                    kind_of(told.default),
-                    told.default,
-                    told.doc,
-                    told.flag,
-                    told.reload,
-                    told.rule,
-                    told.deprecated,
-                )
-            )
+        )
     return TableSchema(tuple(settings), tuple(sub_tables))
 
 
