@@ -1,0 +1,1 @@
+"""Rules of the Container Network Interface: configuration, calls, results and records, without I/O."""

@@ -1,0 +1,1 @@
+"""Rules of host ports: which packet goes to which pod, as text for nft and iptables-restore, without I/O."""

@@ -1,0 +1,1 @@
+"""Pod networks: finds the configuration, runs the plugins, keeps the records."""
