@@ -60,7 +60,7 @@ def assemble(effective: Mapping[Path, object]) -> Settings:
         assembled = _replace(current, schema_of(table.table_type, table.path), effective)
         if assembled is not current:
             changes[table.attribute] = assembled
-    return _with(settings, changes)
+    return with_fields(settings, changes)
 
 
 def find_setting(path: Path) -> Setting | None:
@@ -132,10 +132,10 @@ def _replace(current: T, schema: TableSchema, effective: Mapping[Path, object]) 
         elif entries := {path[-1]: value for path, value in effective.items() if path[:-1] == sub.path}:
             assert isinstance(inner, Mapping)
             changes[sub.key] = MappingProxyType({**inner, **entries})
-    return _with(current, changes) if changes else current
+    return with_fields(current, changes) if changes else current
 
 
-def _with(current: T, changes: Mapping[str, object]) -> T:
+def with_fields(current: T, changes: Mapping[str, object]) -> T:
     """A copy with other values in some fields; the decoder has seen to their types."""
     assert dataclasses.is_dataclass(current) and not isinstance(current, type)
     return dataclasses.replace(current, **changes)

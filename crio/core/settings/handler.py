@@ -24,6 +24,11 @@ class RuntimeType(enum.StrEnum):
     VM = "vm"
     POD = "pod"
 
+    @classmethod
+    def _missing_(cls, value: object) -> RuntimeType | None:
+        """The empty string means oci."""
+        return cls.OCI if value == "" else None
+
 
 class MonitorExecCgroup(enum.StrEnum):
     """Where exec probes run."""

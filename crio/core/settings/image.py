@@ -24,6 +24,11 @@ class ShortNameMode(enum.StrEnum):
     ENFORCING = "enforcing"
     DISABLED = "disabled"
 
+    @classmethod
+    def _missing_(cls, value: object) -> ShortNameMode | None:
+        """The empty string means enforcing."""
+        return cls.ENFORCING if value == "" else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSettings:

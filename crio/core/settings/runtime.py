@@ -55,6 +55,12 @@ class LogLevel(enum.StrEnum):
     DEBUG = "debug"
     TRACE = "trace"
 
+    @classmethod
+    def _missing_(cls, value: object) -> LogLevel | None:
+        """Case does not matter, and warning is a longer word for warn."""
+        lowered = "warn" if str(value).lower() == "warning" else str(value).lower()
+        return next((level for level in cls if level.value == lowered), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeSettings:
