@@ -1,0 +1,1 @@
+"""Seccomp profiles: reading profile files and the built-in default."""
