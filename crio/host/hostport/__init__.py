@@ -1,0 +1,1 @@
+"""Host ports on this machine, by nft or by iptables."""
