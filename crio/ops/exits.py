@@ -1,0 +1,176 @@
+"""Exits: a container's first process has ended.
+
+conmon writes ``<exits dir>/<id>``; the daemon sees the name appear and puts the end on record. A monitor that died without writing is
+seen through its pidfd by the watch, and the container's end then through the process itself: its status is lost and recorded as
+255 with a message that says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import os
+import time
+from typing import Final
+
+from crio.core.lifecycle import (
+    ALIVE,
+    ContainerEvent,
+    ContainerState,
+    SandboxEvent,
+    SandboxState,
+    next_container_state,
+    next_sandbox_state,
+)
+from crio.core.records import Container, ProcessRef
+from crio.host import inotify, monitor, process
+from crio.host.files import remove_quietly
+from crio.ops.context import Context
+
+LOST_EXIT_CODE: Final = 255
+FILE_GRACE_S: Final = 5.0
+log = logging.getLogger(__name__)
+
+
+class ExitWatch:
+    """Watches the exits directory and the monitors; starts ``on_exit`` for each container that ended."""
+
+    def __init__(self, ctx: Context, group: asyncio.TaskGroup) -> None:
+        self._ctx = ctx
+        self._group = group
+        self._monitors: dict[str, asyncio.Task[None]] = {}
+        self._directory = ctx.settings.runtime.container_exits_dir
+        self._watch = inotify.DirectoryWatch(self._on_event)
+        self._watch.add(self._directory, inotify.IN_MOVED_TO | inotify.IN_CLOSE_WRITE)
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._watch.close()
+        for task in self._monitors.values():
+            task.cancel()
+
+    def watch_monitor(self, object_id: str, reference: ProcessRef | None) -> None:
+        """Notice when this monitor ends, whether or not it leaves an exit file."""
+        task = self._group.create_task(self._monitor_end(object_id, reference), name=f"monitor of {object_id}")
+        self._monitors[object_id] = task
+        task.add_done_callback(lambda _: self._monitors.pop(object_id, None))
+
+    def _on_event(self, _: str, name: str, mask: int) -> None:
+        names = os.listdir(self._directory) if mask & inotify.IN_Q_OVERFLOW else [name]
+        for object_id in names:
+            if self._known(object_id):
+                self._group.create_task(on_exit(self._ctx, object_id), name=f"exit of {object_id}")
+
+    def _known(self, object_id: str) -> bool:
+        table = self._ctx.table
+        return table.containers.get(object_id) is not None or table.sandboxes.get(object_id) is not None
+
+    async def _monitor_end(self, object_id: str, reference: ProcessRef | None) -> None:
+        fd = monitor.open_pid_fd(reference)
+        if fd >= 0:
+            try:
+                await process.wait_readable(fd)
+            finally:
+                os.close(fd)
+        process.reap_orphans()
+        await check(self._ctx, object_id)
+
+
+async def check(ctx: Context, object_id: str) -> None:
+    """Look whether a container that is on record as alive has ended, and put that on record."""
+    container = ctx.table.containers.get(object_id)
+    if container is None:
+        sandbox = ctx.table.sandboxes.get(object_id)
+        if sandbox is not None and sandbox.infra_process and not monitor.is_alive(sandbox.infra_process):
+            await on_exit(ctx, object_id)
+        return
+    if container.state not in ALIVE:
+        return
+    if monitor.read_exit_code(ctx.store.container_dir(object_id)) is not None:
+        await on_exit(ctx, object_id)
+        return
+    fd = monitor.open_pid_fd(container.process)
+    if fd >= 0:
+        # The monitor is gone and the container lives on: its end is still seen, its status will be lost.
+        if not monitor.is_alive(container.monitor):
+            log.warning("the monitor of container %s is gone: its exit status will be unknown", object_id)
+        try:
+            if not monitor.is_alive(container.monitor):
+                await process.wait_readable(fd)
+        finally:
+            os.close(fd)
+    if not monitor.is_alive(container.process):
+        await on_exit(ctx, object_id)
+
+
+async def on_exit(ctx: Context, object_id: str) -> None:
+    """Record the end of a container or of a sandbox's infra process. May be called more than once."""
+    if ctx.table.containers.get(object_id) is None:
+        _infra_exit(ctx, object_id)
+        return
+    async with ctx.table.lock(object_id):
+        container = ctx.table.containers.get(object_id)
+        if container is None or container.state not in ALIVE:
+            return
+        persist_dir = ctx.store.container_dir(object_id)
+        code = await _exit_code(persist_dir)
+        ctx.table.containers.put(_ended(container, persist_dir, code))
+        ctx.table.exited(object_id).set()
+        remove_quietly(os.path.join(ctx.settings.runtime.container_exits_dir, object_id))
+        with contextlib.suppress(OSError):
+            await ctx.blocking.run(ctx.store.unmount, object_id)
+
+
+async def _exit_code(persist_dir: str) -> int | None:
+    code = monitor.read_exit_code(persist_dir)
+    if code is not None:
+        return code
+    watch_end = asyncio.get_running_loop().time() + FILE_GRACE_S
+    appeared = asyncio.Event()
+    watch = inotify.DirectoryWatch(lambda *_: appeared.set())
+    try:
+        watch.add(persist_dir, inotify.IN_MOVED_TO | inotify.IN_CLOSE_WRITE)
+        while (code := monitor.read_exit_code(persist_dir)) is None:
+            left = watch_end - asyncio.get_running_loop().time()
+            if left <= 0:
+                return None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await appeared.wait()
+            appeared.clear()
+        return code
+    except OSError:
+        return None
+    finally:
+        watch.close()
+
+
+def _ended(container: Container, persist_dir: str, code: int | None) -> Container:
+    lost = code is None or code < 0
+    return dataclasses.replace(
+        container,
+        state=next_container_state(container.id, container.state, ContainerEvent.EXIT),
+        finished_at_ns=monitor.exit_time_ns(persist_dir) or time.time_ns(),
+        exit_code=LOST_EXIT_CODE if code is None or code < 0 else code,
+        oom_killed=monitor.was_oom_killed(container.bundle, persist_dir),
+        message="the exit status is lost: the monitor ended before it could write it" if lost else container.message,
+    )
+
+
+def _infra_exit(ctx: Context, sandbox_id: str) -> None:
+    sandbox = ctx.table.sandboxes.get(sandbox_id)
+    if sandbox is None or sandbox.infra_process is None or sandbox.state is SandboxState.CREATING:
+        return
+    state = next_sandbox_state(sandbox.id, sandbox.state, SandboxEvent.INFRA_EXIT)
+    if state is not sandbox.state:
+        log.warning("the infra process of sandbox %s ended: the sandbox is no longer ready", sandbox_id)
+        ctx.table.sandboxes.put(dataclasses.replace(sandbox, state=state))
+    ctx.table.exited(sandbox_id).set()
+    remove_quietly(os.path.join(ctx.settings.runtime.container_exits_dir, sandbox_id))
+
+
+def is_running(container: Container) -> bool:
+    """Whether commands may be run in the container."""
+    return container.state is ContainerState.RUNNING
