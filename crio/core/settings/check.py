@@ -20,13 +20,12 @@ from crio.core.settings.handler import RuntimeHandler, RuntimeType
 from crio.core.settings.known import ALLOWABLE_ANNOTATIONS
 from crio.core.settings.metrics import COLLECTORS
 from crio.core.settings.runtime import CgroupManager
-from crio.core.settings.schema import TableSchema, schema_of
+from crio.core.settings.schema import Path, TableSchema, schema_of
 from crio.core.settings.stats import ALL_POD_METRICS, POD_METRICS
 from crio.core.settings.translate import translate
 from crio.core.settings.values import TABLES, Settings
 from crio.core.settings.workload import Workload
 
-Path = tuple[str, ...]
 _RUNTIME: Final = ("crio", "runtime")
 _RUNTIMES: Final = (*_RUNTIME, "runtimes")
 _WORKLOADS: Final = (*_RUNTIME, "workloads")

@@ -13,11 +13,10 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from crio.core.settings.convert import RefusedValueError, describe, from_toml
-from crio.core.settings.findings import Finding, Severity, nearest_name
-from crio.core.settings.schema import Setting, SubTable, TableSchema, schema_of
+from crio.core.settings.findings import UNKNOWN_KEY, Finding, Severity, nearest_name
+from crio.core.settings.schema import Path, Setting, SubTable, TableSchema, schema_of
 from crio.core.settings.values import TABLES, Settings
 
-Path = tuple[str, ...]
 T = TypeVar("T")
 _TOP: Final = "crio"
 
@@ -61,19 +60,6 @@ def assemble(effective: Mapping[Path, object]) -> Settings:
         if assembled is not current:
             changes[table.attribute] = assembled
     return with_fields(settings, changes)
-
-
-def find_setting(path: Path) -> Setting | None:
-    """The declaration of the key at ``path``, or None; keys inside of named tables are found by any entry name."""
-    for table_path, table in TABLES.items():
-        schema = schema_of(table.table_type, table_path)
-        if path[:-1] == table_path:
-            return schema.setting(path[-1])
-        for sub in schema.sub_tables:
-            inner = path[len(sub.path) + (0 if sub.is_single else 1) :]
-            if path[: len(sub.path)] == sub.path and len(inner) == 1:
-                return schema_of(sub.entry_type, path[:-1]).setting(inner[0])
-    return None
 
 
 def _table_schema(path: Path) -> TableSchema:
@@ -165,7 +151,7 @@ def _keys_in(path: Path, schema: TableSchema) -> Iterator[str]:
 
 def _unknown(path: Path, candidates: Iterator[str] | Path) -> Finding:
     nearest = nearest_name(path[-1], candidates) or _same_key_elsewhere(path[-1])
-    return Finding(severity=Severity.WARNING, path=path, problem="unknown key", nearest=nearest)
+    return Finding(severity=Severity.WARNING, path=path, problem=UNKNOWN_KEY, nearest=nearest)
 
 
 def _same_key_elsewhere(key: str) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+UNKNOWN_KEY: Final = "unknown key"
 
 
 class Severity(enum.Enum):

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from crio.core.settings.catalogue import find_setting
 from crio.core.settings.convert import describe
-from crio.core.settings.decode import Assignment, Path, find_setting
+from crio.core.settings.decode import Assignment
 from crio.core.settings.findings import Finding, Severity
+from crio.core.settings.schema import Path
 
 STORAGE_OPTION: Final = ("crio", "storage_option")
 _INHERITED_WHEN_EMPTY: Final = frozenset((("crio", "root"), ("crio", "runroot"), ("crio", "storage_driver")))

@@ -61,7 +61,7 @@ def _changes(before: Settings, after: Settings) -> Iterator[Change]:
 
 
 def _table_changes(schema: TableSchema, before: object, after: object) -> Iterator[Change]:
-    for declared in (*schema.settings, *schema.sub_tables):
+    for declared in schema.declared:
         old: object = getattr(before, declared.key)
         new: object = getattr(after, declared.key)
         if old != new:

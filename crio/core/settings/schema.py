@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 
 Scalar = str | bool | int | timedelta
 Value = Scalar | tuple[str, ...] | Mapping[str, str]
+Path = tuple[str, ...]
 T = TypeVar("T")
 
 _METADATA_KEY: Final = "crio.setting"
@@ -122,7 +123,7 @@ class Declaration:
 class Setting:
     """One setting as the generators see it."""
 
-    table: tuple[str, ...]
+    table: Path
     key: str
     kind: Kind
     default: Value
@@ -133,7 +134,7 @@ class Setting:
     deprecated: str
 
     @property
-    def path(self) -> tuple[str, ...]:
+    def path(self) -> Path:
         """The key below the tables that hold it, for example ``("crio", "api", "listen")``."""
         return (*self.table, self.key)
 
@@ -147,7 +148,7 @@ class Setting:
 class SubTable:
     """A field that is a table itself (``is_single``), or a table of named tables of one type."""
 
-    table: tuple[str, ...]
+    table: Path
     key: str
     entry_type: type[object]
     is_single: bool
@@ -156,7 +157,7 @@ class SubTable:
     reload: Reload
 
     @property
-    def path(self) -> tuple[str, ...]:
+    def path(self) -> Path:
         """The key below the tables that hold it, for example ``("crio", "runtime", "runtimes")``."""
         return (*self.table, self.key)
 
@@ -177,9 +178,15 @@ class TableSchema:
         return next((one for one in self.sub_tables if one.key == key), None)
 
     @property
+    def declared(self) -> tuple[Setting | SubTable, ...]:
+        """Settings, then sub-tables."""
+        both: list[Setting | SubTable] = [*self.settings, *self.sub_tables]
+        return tuple(both)
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """Every key that the table knows."""
-        return (*(one.key for one in self.settings), *(one.key for one in self.sub_tables))
+        return tuple(one.key for one in self.declared)
 
 
 def setting(
@@ -226,10 +233,10 @@ def named_tables(
     return dataclasses.field(default_factory=lambda: MappingProxyType(dict(default)), metadata={_METADATA_KEY: declaration})
 
 
-_SCHEMAS: Final[dict[tuple[type[object], tuple[str, ...]], TableSchema]] = {}
+_SCHEMAS: Final[dict[tuple[type[object], Path], TableSchema]] = {}
 
 
-def schema_of(table_type: type[object], table: tuple[str, ...]) -> TableSchema:
+def schema_of(table_type: type[object], table: Path) -> TableSchema:
     """What the dataclass ``table_type`` declares, seen as the TOML table at path ``table``; worked out once."""
     schema = _SCHEMAS.get((table_type, table))
     if schema is None:
@@ -237,7 +244,7 @@ def schema_of(table_type: type[object], table: tuple[str, ...]) -> TableSchema:
     return schema
 
 
-def _read_schema(table_type: type[object], table: tuple[str, ...]) -> TableSchema:
+def _read_schema(table_type: type[object], table: Path) -> TableSchema:
     settings: list[Setting] = []
     sub_tables: list[SubTable] = []
     assert dataclasses.is_dataclass(table_type)
