@@ -14,15 +14,23 @@ from crio.core.storage.jsonvalue import DamagedStore, Fields, JsonValue
 from crio.core.storage.records import ContainerRecord, IdMap, ImageRecord, LayerRecord, MountPoint
 
 _LAYER_KEYS = frozenset(
-    "id names parent metadata mountlabel created compressed-diff-digest compressed-size diff-digest toc-digest diff-size"
-    " compression uidset gidset flags uidmap gidmap big-data-names".split()
+    [
+        "id", "names", "parent", "metadata", "mountlabel", "created", "compressed-diff-digest", "compressed-size",
+        "diff-digest", "toc-digest", "diff-size", "compression", "uidset", "gidset", "flags", "uidmap", "gidmap",
+        "big-data-names",
+    ]
 )
 _IMAGE_KEYS = frozenset(
-    "id digest names names-history layer mapped-layers metadata big-data-names big-data-sizes big-data-digests created"
-    " flags".split()
+    [
+        "id", "digest", "names", "names-history", "layer", "mapped-layers", "metadata", "big-data-names", "big-data-sizes",
+        "big-data-digests", "created", "flags",
+    ]
 )
 _CONTAINER_KEYS = frozenset(
-    "id names image layer metadata big-data-names big-data-sizes big-data-digests created uidmap gidmap flags".split()
+    [
+        "id", "names", "image", "layer", "metadata", "big-data-names", "big-data-sizes", "big-data-digests", "created",
+        "uidmap", "gidmap", "flags",
+    ]
 )
 _MOUNT_KEYS = frozenset(["id", "path", "count"])
 _MAP_KEYS = frozenset(["container_id", "host_id", "size"])

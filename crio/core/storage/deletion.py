@@ -20,12 +20,12 @@ def refuse_image_in_use(image: ImageRecord, containers: ContainerTable) -> None:
 
 
 def layers_of_image_only(
-    image: ImageRecord, layers: LayerTable, images: ImageTable, containers: ContainerTable, writable: frozenset[str]
+    image: ImageRecord, layers: LayerTable, images: ImageTable, containers: ContainerTable
 ) -> tuple[str, ...]:
     """Return the layers to remove with ``image``: mapped copies first, then from the top down to the first one that is needed.
 
     A layer is needed when another image has it on top (or as a mapped copy), a container has it, or another layer is on it.
-    ``writable`` are the ids of layers that may be removed (not those of a read-only store).
+    ``layers`` are those of the own store: the walk ends where a chain goes on in a read-only one.
     """
     needed = _layers_of_other_images(image, images)
     gone: list[str] = []
@@ -33,7 +33,7 @@ def layers_of_image_only(
     def removable(layer_id: str) -> bool:
         above = [child for child in layers.children.get(layer_id, ()) if child not in gone]
         return (
-            layer_id in writable
+            layer_id in layers.by_id
             and layer_id not in gone
             and layer_id not in needed
             and not above
@@ -41,10 +41,10 @@ def layers_of_image_only(
         )
 
     gone += [mapped for mapped in image.mapped_layers if removable(mapped)]
-    for layer in layers.chain(image.layer) or ():
-        if not removable(layer.id):
-            break
-        gone.append(layer.id)
+    layer_id: str | None = image.layer
+    while layer_id and removable(layer_id):
+        gone.append(layer_id)
+        layer_id = layers.by_id[layer_id].parent
     return tuple(gone)
 
 

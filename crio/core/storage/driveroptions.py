@@ -31,7 +31,8 @@ def size_bytes(text: str, field: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise InvalidArgument(f"{field} is {text!r}, expected a size such as 10G, 512M or a number of bytes")
-    return int(match[1]) * 1024 ** int(_POWER[match[2].lower()])
+    factor: int = 1024 ** _POWER[match[2].lower()]
+    return int(match[1]) * factor
 
 
 def parse_driver_options(options: Sequence[str], driver: str) -> DriverOptions:

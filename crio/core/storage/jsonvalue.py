@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 
 from crio.core.errors import Internal
 
-JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 JsonObject: TypeAlias = Mapping[str, JsonValue]
 
 EMPTY: JsonObject = {}

@@ -25,8 +25,8 @@ def split_reference(reference: str) -> tuple[str, str, str]:
 def find_image(tables: Sequence[ImageTable], name_or_id: str) -> ImageRecord | None:
     """Return the image that ``name_or_id`` means, own store first, then the additional ones in order.
 
-    An exact name wins, then an id or a unique prefix of at least 3 digits, then ``repo[:tag]@digest``: an image with that manifest
-    and any name in the same repository, the tag being ignored.
+    An exact name wins, then an id or a unique prefix of at least 3 digits, then ``repo[:tag]@digest``: an image with that
+    manifest and any name in the same repository, the tag being ignored.
     """
     for table in tables:
         found = table.by_name.get(name_or_id) or table.find_by_prefix(name_or_id.removeprefix("@"))

@@ -27,7 +27,10 @@ class StoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class LayerCommit:
-    """What is known of a layer once it is unpacked. Digests are ``algorithm:hex``; sizes in bytes; ids as found in the tar."""
+    """What is known of a layer once it is unpacked. Digests are ``algorithm:hex``; sizes in bytes; ids as found in the tar.
+
+    ``root_in_tar``: the tar has an entry for the root itself; otherwise the root gets mode and owner of the parent's.
+    """
 
     parent: str | None
     diff_id: str
@@ -37,6 +40,7 @@ class LayerCommit:
     compression: int = 0
     uids: Sequence[int] = ()
     gids: Sequence[int] = ()
+    root_in_tar: bool = False
 
 
 @dataclass(frozen=True, slots=True)

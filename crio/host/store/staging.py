@@ -1,0 +1,206 @@
+"""Private places inside the store: layers being unpacked, and trees being removed.
+
+An area is a directory ``crio-staging-<random>`` beside the things it will become or has been, so that a rename is all it takes.
+Its name is not 64 hex digits, hence no tool takes it for a layer; a lock held for the life of the process tells it from the rest
+of a dead one, which the next opening of the store removes. Driver homes may be mount points of their own: nothing is renamed
+from one home to another.
+
+Removal of a tree is bounded in depth and crosses no mount: what a container or a layer left behind is hostile. Mounts below are
+detached first; a deep directory is moved up and taken as a tree of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import secrets
+import threading
+
+from crio.host import syscalls
+from crio.host.store.lockfile import try_lock
+
+PREFIX = "crio-staging-"
+_LOCK = "lock"
+_DEPTH = 64
+
+
+class StagingArea:
+    """The area of this process in one home. It is made when it is first needed."""
+
+    def __init__(self, home: str) -> None:
+        self._home = home
+        self._mutex = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._path = ""
+        self._fd = -1
+
+    def new_name(self) -> str:
+        """Return a path in the area that nothing has yet."""
+        with self._mutex:
+            if not self._path or not os.path.isdir(self._path):
+                self._open()
+            return f"{self._path}/{next(self._numbers)}"
+
+    def new_directory(self) -> str:
+        """Return a fresh directory in the area, mode 0700."""
+        path = self.new_name()
+        os.mkdir(path, 0o700)
+        return path
+
+    def set_aside(self, path: str) -> str | None:
+        """Rename ``path`` into the area and return its new path; None when it does not exist."""
+        target = self.new_name()
+        try:
+            os.rename(path, target)
+        except FileNotFoundError:
+            return None
+        return target
+
+    def close(self) -> None:
+        """Remove the area with everything in it."""
+        with self._mutex:
+            if self._path:
+                remove_area(self._path)
+                self._path = ""
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+
+    def _open(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        path = f"{self._home}/{PREFIX}{secrets.token_hex(6)}"
+        os.mkdir(path, 0o700)
+        self._fd = os.open(f"{path}/{_LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try_lock(self._fd)
+        self._path = path
+
+
+def stale_areas(home: str) -> list[str]:
+    """Return the areas in ``home`` whose owner is dead."""
+    stale = []
+    with os.scandir(home) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(PREFIX)]
+    for name in names:
+        try:
+            fd = os.open(f"{home}/{name}/{_LOCK}", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            # Made this instant and not locked yet, or half removed: an area without a lock holds nothing of value, but
+            # only an empty one is certainly not in the making.
+            continue
+        try:
+            if try_lock(fd):
+                stale.append(f"{home}/{name}")
+        finally:
+            os.close(fd)
+    return stale
+
+
+def remove_area(path: str) -> None:
+    """Remove an area with everything in it."""
+    try:
+        children = [f"{path}/{name}" for name in os.listdir(path)]
+    except FileNotFoundError:
+        return
+    remove_trees(children)
+    os.rmdir(path)
+
+
+def remove_trees(paths: list[str]) -> None:
+    """Remove directory trees (or files). Mounts below them are detached, never entered."""
+    _detach_mounts_below(paths)
+    numbers = itertools.count()
+    for path in paths:
+        todo = [path]
+        while todo:
+            todo += _remove_tree(todo.pop(), os.path.dirname(path), numbers)
+
+
+def mounts_below(paths: list[str]) -> list[str]:
+    """Return the mount points at or below ``paths``, deepest first, as this mount namespace sees them."""
+    with open("/proc/self/mountinfo", "rb") as file:
+        table = file.read()
+    wanted = [os.fsencode(path) for path in paths]
+    if not any(path in table for path in wanted):
+        return []
+    found = []
+    for line in table.splitlines():
+        point = _unescape(line.split(b" ", 5)[4])
+        if any(point == path or point.startswith(path + b"/") for path in wanted):
+            found.append(os.fsdecode(point))
+    return sorted(found, key=len, reverse=True)
+
+
+def _detach_mounts_below(paths: list[str]) -> None:
+    for point in mounts_below(paths):
+        syscalls.umount(point, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
+
+
+def _unescape(field: bytes) -> bytes:
+    if b"\\" not in field:
+        return field
+    for code, char in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
+        field = field.replace(code, char)
+    return field
+
+
+def _remove_tree(path: str, lift_to: str, numbers: itertools.count[int]) -> list[str]:
+    """Remove ``path``; returns directories that were too deep and have been moved up to ``lift_to``."""
+    try:
+        os.unlink(path)
+        return []
+    except FileNotFoundError:
+        return []
+    except (IsADirectoryError, PermissionError):
+        pass
+    lifted: list[str] = []
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        _empty(fd, _Lift(lift_to, lifted, numbers), 0)
+    finally:
+        os.close(fd)
+    os.rmdir(path)
+    return lifted
+
+
+class _Lift:
+    def __init__(self, folder: str, lifted: list[str], numbers: itertools.count[int]) -> None:
+        self._folder = folder
+        self._lifted = lifted
+        self._numbers = numbers
+
+    def take(self, dir_fd: int, name: str) -> None:
+        target = f"{self._folder}/.deep-{secrets.token_hex(4)}-{next(self._numbers)}"
+        os.rename(name, target, src_dir_fd=dir_fd)
+        self._lifted.append(target)
+
+
+def _empty(dir_fd: int, lift: _Lift, depth: int) -> None:
+    with os.scandir(dir_fd) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_directory in found:
+        if not is_directory:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=dir_fd)
+        elif depth >= _DEPTH:
+            lift.take(dir_fd, name)
+        else:
+            _remove_directory(dir_fd, name, lift, depth)
+
+
+def _remove_directory(dir_fd: int, name: str, lift: _Lift, depth: int) -> None:
+    try:
+        # Most directories that a layer has are not empty, but an attempt costs less than an open and a read.
+        os.rmdir(name, dir_fd=dir_fd)
+        return
+    except FileNotFoundError:
+        return
+    except OSError:
+        pass
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        _empty(fd, lift, depth + 1)
+    finally:
+        os.close(fd)
+    os.rmdir(name, dir_fd=dir_fd)
