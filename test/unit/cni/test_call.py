@@ -39,7 +39,8 @@ def test_the_environment_is_the_inherited_one_with_only_our_own_protocol_variabl
         "CNI_CONTAINERID": "abc123",
         "CNI_NETNS": "/run/netns/x",
         "CNI_IFNAME": "eth0",
-        "CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_ID=abc123;K8S_POD_UID=uid-1",
+        "CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;"
+        "K8S_POD_INFRA_CONTAINER_ID=abc123;K8S_POD_UID=uid-1",
     }
 
 

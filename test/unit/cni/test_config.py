@@ -20,7 +20,8 @@ def network(name: str, *types: str) -> NetworkConfig:
 
 
 def test_a_list_keeps_the_plugins_in_order_and_their_own_keys() -> None:
-    raw = {**LIST, "disableGC": True, "plugins": [BRIDGE, {"type": "portmap", "capabilities": {"portMappings": True, "x": False}}]}
+    portmap = {"type": "portmap", "capabilities": {"portMappings": True, "x": False}}
+    raw = {**LIST, "disableGC": True, "plugins": [BRIDGE, portmap]}
     found = parse_network(json.dumps(raw).encode(), "10-net.conflist")
     assert [plugin.type for plugin in found.plugins] == ["bridge", "portmap"]
     assert found.plugins[0].values["bridge"] == "br9"
