@@ -19,6 +19,19 @@ def refuse_image_in_use(image: ImageRecord, containers: ContainerTable) -> None:
         raise InUse(f"image {image.id} is used by container {user.id}{name}: remove the container first")
 
 
+def refuse_layer_in_use(layer_id: str, layers: LayerTable, images: ImageTable, containers: ContainerTable) -> None:
+    """Raise InUse, naming the user, when a layer, an image or a container needs the layer."""
+    above = layers.children.get(layer_id)
+    if above:
+        raise InUse(f"layer {layer_id} is below layer {above[0]}")
+    for image in images.records:
+        if layer_id == image.layer or layer_id in image.mapped_layers:
+            raise InUse(f"layer {layer_id} is the top layer of image {image.id}")
+    user = containers.user_of_layer(layer_id)
+    if user is not None:
+        raise InUse(f"layer {layer_id} is the layer of container {user.id}")
+
+
 def layers_of_image_only(
     image: ImageRecord, layers: LayerTable, images: ImageTable, containers: ContainerTable
 ) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from crio.core.storage.ids import is_id
 from crio.core.storage.jsonvalue import JsonValue
 from crio.core.storage.records import ContainerRecord, LayerRecord
 from crio.core.storage.tables import ContainerTable, LayerTable
+from crio.host.store.diskerrors import disk_errors
 from crio.host.store.drivers.port import LayerLimits, MountRequest
 from crio.host.store.files import make_directory
 from crio.host.store.imageverbs import ImageVerbs
@@ -24,6 +25,7 @@ from crio.host.store.parts import STABLE, VOLATILE
 class ContainerVerbs(ImageVerbs):
     """The part of a store that deals with containers."""
 
+    @disk_errors
     def create_container(self, create: ContainerCreate) -> ContainerRecord:
         """Record a container and make its writable layer.
 
@@ -66,6 +68,7 @@ class ContainerVerbs(ImageVerbs):
         """Return the container with this id or name."""
         return self._parts.containers.view().find(id_or_name)
 
+    @disk_errors
     def mount(self, container_id: str, userns_path: str = "") -> str:
         """Mount a container's root file system, or count one more use of it; returns its path.
 
@@ -80,12 +83,14 @@ class ContainerVerbs(ImageVerbs):
         )
         return self._mount(request)
 
+    @disk_errors
     def unmount(self, container_id: str, force: bool = True) -> None:
         """Unmount a container's root; without ``force`` only when this was the last use. Unknown or unmounted: nothing."""
         record = self.container(container_id)
         if record is not None and record.layer:
             self._unmount(record.layer, force)
 
+    @disk_errors
     def mount_image(self, image_id: str, label: str = "") -> str:
         """Mount an image read-only, or count one more use of it; returns the path of its tree. Raises NotFound."""
         layer = self._top_layer(image_id)
@@ -93,12 +98,14 @@ class ContainerVerbs(ImageVerbs):
             raise NotFound(f"image {image_id} has no layer to mount")
         return self._mount(MountRequest(layer_id=layer, read_only=True, label=label))
 
+    @disk_errors
     def unmount_image(self, image_id: str, force: bool = False) -> None:
         """Undo one ``mount_image``, or all of them with ``force``."""
         record = self.image(image_id)
         if record is not None and record.layer:
             self._unmount(record.layer, force)
 
+    @disk_errors
     def delete_container(self, container_id: str) -> None:
         """Remove a container's record, layer, mounts and both directories. One that does not exist is removed already.
 
@@ -123,14 +130,17 @@ class ContainerVerbs(ImageVerbs):
                     aside.append(parts.area(folder).set_aside(f"{folder}/{full_id}"))
         parts.reaper.submit(*aside)
 
+    @disk_errors
     def container_dir(self, container_id: str) -> str:
         """Return the directory that a container keeps over reboots; it is made when missing."""
         return _userdata(self._parts.places.containers, container_id)
 
+    @disk_errors
     def run_dir(self, container_id: str) -> str:
         """Return the directory that a container keeps until the next boot; it is made when missing."""
         return _userdata(self._parts.places.run_containers, container_id)
 
+    @disk_errors
     def set_container_metadata(self, container_id: str, metadata: str) -> ContainerRecord:
         """Replace the owner's text of a container. Raises NotFound."""
         with self._parts.containers.writing() as edit:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from crio.core.errors import FailedPrecondition, NotFound
 from crio.core.storage.bigdata import MANIFEST_KEY, SIGNATURES_KEY, file_name, manifest_key, signature_key
-from crio.core.storage.deletion import layers_of_image_only, refuse_image_in_use
+from crio.core.storage.deletion import layers_of_image_only, refuse_image_in_use, refuse_layer_in_use
 from crio.core.storage.ids import digest_hex, is_digest
 from crio.core.storage.lookup import find_image
 from crio.core.storage.names import names_minus, names_plus, with_names
@@ -18,6 +18,7 @@ from crio.core.storage.records import ImageRecord
 from crio.core.storage.signatures import metadata_with
 from crio.core.storage.sizes import image_size
 from crio.core.storage.tables import ImageTable
+from crio.host.store.diskerrors import disk_errors
 from crio.host.store.files import (
     FILE_MODE,
     make_directory,
@@ -91,6 +92,7 @@ class ImageVerbs(LayerVerbs):
                     return read_file(f"{root}/{image_id}/{file_name(key)}", BIG_DATA_LIMIT)
         raise NotFound(f"image {image_id} has no data {key!r}")
 
+    @disk_errors
     def commit_image(self, commit: ImageCommit) -> ImageRecord:
         """Record an image whose layers are in the store; one with this id keeps its names and gets what is new.
 
@@ -122,18 +124,22 @@ class ImageVerbs(LayerVerbs):
             edit.save()
             return edit.table.by_id[record.id]
 
+    @disk_errors
     def add_name(self, image_id: str, name: str) -> ImageRecord:
         """Give ``name`` to the image, taking it from another one. Raises NotFound."""
         return self._rename(image_id, lambda record: names_plus(record, [name]))
 
+    @disk_errors
     def remove_name(self, image_id: str, name: str) -> ImageRecord:
         """Take ``name`` from the image, which stays even without any. Raises NotFound."""
         return self._rename(image_id, lambda record: names_minus(record, [name]))
 
+    @disk_errors
     def set_names(self, image_id: str, names: Sequence[str]) -> ImageRecord:
         """Give the image exactly ``names``. Raises NotFound."""
         return self._rename(image_id, lambda record: tuple(names))
 
+    @disk_errors
     def delete_image(self, image_id: str) -> None:
         """Remove an image and the layers that nobody else needs.
 
@@ -158,6 +164,20 @@ class ImageVerbs(LayerVerbs):
             for layer, source in sources.items():
                 aside += parts.set_aside_layer(layer, source or 0)
             aside.append(parts.area(parts.places.images).set_aside(f"{parts.places.images}/{image_id}"))
+        parts.reaper.submit(*aside)
+
+    @disk_errors
+    def delete_layer(self, layer_id: str) -> None:
+        """Remove one layer that nothing needs; one that is not there is removed already. Raises InUse naming who needs it."""
+        parts = self._parts
+        with parts.layers.writing() as edit, parts.images.reading() as images, parts.containers.reading() as containers:
+            source = edit.table.source_of(layer_id)
+            if source is None:
+                return
+            refuse_layer_in_use(layer_id, edit.table, images, containers)
+            edit.remove([layer_id])
+            edit.save()
+            aside = parts.set_aside_layer(layer_id, source)
         parts.reaper.submit(*aside)
 
     def _rename(self, image_id: str, names_of: Callable[[ImageRecord], tuple[str, ...]]) -> ImageRecord:

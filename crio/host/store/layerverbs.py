@@ -11,6 +11,7 @@ from crio.core.storage.ids import ID_BYTES, digest_hex, id_from_random, layer_id
 from crio.core.storage.records import LayerRecord
 from crio.core.storage.tables import LayerTable
 from crio.core.storage.times import rfc3339_from_ns
+from crio.host.store.diskerrors import disk_errors
 from crio.host.store.drivers.port import Traits
 from crio.host.store.options import LayerCommit
 from crio.host.store.parts import Parts
@@ -76,6 +77,7 @@ class LayerVerbs:
         """Return the directory with the layer's own files. Raises NotFound."""
         return self._parts.driver.diff_path(layer_id)
 
+    @disk_errors
     def stage_layer(self, parent: str | None) -> Staged:
         """Return a private place to unpack a layer into. The parent may still be in the making, unless the driver is ordered."""
         parts = self._parts
@@ -88,6 +90,7 @@ class LayerVerbs:
             remove_trees([place, files])
             raise
 
+    @disk_errors
     def commit_layer(self, staged: StagedLayer, commit: LayerCommit) -> str:
         """Give a staged layer its record and return its id; an equal layer that is there already is used instead.
 

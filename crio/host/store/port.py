@@ -11,6 +11,7 @@ from typing import Protocol
 
 from crio.core.storage.findings import Finding
 from crio.core.storage.records import ContainerRecord, ImageRecord, LayerRecord
+from crio.host.store.drivers.port import Traits
 from crio.host.store.options import ContainerCreate, FsUsage, ImageCommit, LayerCommit
 
 
@@ -31,6 +32,9 @@ class StagedLayer(Protocol):
 
 class ImagePort(Protocol):
     """Images and layers."""
+
+    @property
+    def traits(self) -> Traits: ...
 
     def images(self) -> tuple[ImageRecord, ...]: ...
 
@@ -65,6 +69,8 @@ class ImagePort(Protocol):
     def set_names(self, image_id: str, names: Sequence[str]) -> ImageRecord: ...
 
     def delete_image(self, image_id: str) -> None: ...
+
+    def delete_layer(self, layer_id: str) -> None: ...
 
 
 class ContainerPort(Protocol):
