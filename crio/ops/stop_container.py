@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from crio.core.config import NamespaceMode
@@ -30,10 +30,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Stop:
-    """A running stop: when patience ends, and the event that says it changed."""
+    """A running stop: when patience ends (loop time), and the timer that waits for it."""
 
     deadline: float
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    timer: asyncio.Timeout | None = None
 
 
 class Stops:
@@ -49,7 +49,8 @@ class Stops:
             stop = self._running[container_id] = _Stop(deadline)
         elif deadline < stop.deadline:
             stop.deadline = deadline
-            stop.changed.set()
+            if stop.timer is not None and not stop.timer.expired():
+                stop.timer.reschedule(deadline)
         return stop
 
     def end(self, container_id: str) -> None:
@@ -109,17 +110,10 @@ async def _stop(ctx: Context, container: Container, stop: _Stop) -> None:
 
 
 async def _wait_exit(exited: asyncio.Event, stop: _Stop) -> None:
-    while not exited.is_set():
-        stop.changed.clear()
-        left = stop.deadline - asyncio.get_running_loop().time()
-        if left <= 0:
-            return
-        waiters = [asyncio.ensure_future(event.wait()) for event in (exited, stop.changed)]  # fmt: skip
-        try:
-            await asyncio.wait(waiters, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiter in waiters:
-                waiter.cancel()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout_at(stop.deadline) as stop.timer:
+            await exited.wait()
+    stop.timer = None
 
 
 async def _kill(ctx: Context, container: Container, exited: asyncio.Event) -> None:

@@ -1,0 +1,81 @@
+"""``runtime.v1.ImageService``: each RPC is parsed, handed to its operation, answered."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from typing import Any
+
+import grpc.aio
+import orjson
+
+from crio.core.errors import InvalidArgument
+from crio.core.image.auth import Credentials
+from crio.cri import answers, parse
+from crio.cri import api_pb2 as pb
+from crio.ops import images
+from crio.ops.context import Context
+
+Rpc = grpc.aio.ServicerContext[Any, Any]
+
+
+def credentials(auth: pb.AuthConfig) -> Credentials | None:
+    """What the client gave to log in with, None for nothing."""
+    username, password = auth.username, auth.password
+    if auth.auth and not username:
+        try:
+            username, _, password = base64.b64decode(auth.auth, validate=True).decode().rstrip("\0").partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            raise InvalidArgument("auth.auth is not base64 of 'user:password'") from None
+    if not (username or password or auth.identity_token or auth.registry_token):
+        return None
+    return Credentials(username, password, auth.identity_token, auth.registry_token)
+
+
+class ImageService:
+    """The handlers of the image service; method names are the RPC's."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+
+    async def PullImage(self, request: pb.PullImageRequest, _: Rpc) -> pb.PullImageResponse:
+        """Pull an image; the answer is its id."""
+        spec = parse.image_spec(request.image)
+        namespace = request.sandbox_config.metadata.namespace
+        result = await images.pull_image(self._ctx, spec, credentials(request.auth), namespace)
+        return pb.PullImageResponse(image_ref=result.image_id)
+
+    async def ImageStatus(self, request: pb.ImageStatusRequest, _: Rpc) -> pb.ImageStatusResponse:
+        """One image; an empty answer when the store has none."""
+        spec = parse.image_spec(request.image)
+        if not spec.image:
+            raise InvalidArgument("image.image is empty: expected a reference or an id")
+        record = images.find(self._ctx, spec.image)
+        if record is None:
+            return pb.ImageStatusResponse()
+        described = images.describe(self._ctx, record)
+        response = pb.ImageStatusResponse(image=answers.image(described))
+        if request.verbose:
+            document = {"labels": dict(described.labels), "imageSpec": orjson.Fragment(described.config)}
+            response.info["info"] = orjson.dumps(document).decode()
+        return response
+
+    async def ListImages(self, request: pb.ListImagesRequest, _: Rpc) -> pb.ListImagesResponse:
+        """All images, or the one that the filter names."""
+        found = images.list_images(self._ctx, request.filter.image.image)
+        return pb.ListImagesResponse(images=[answers.image(described) for described in found])
+
+    async def RemoveImage(self, request: pb.RemoveImageRequest, _: Rpc) -> pb.RemoveImageResponse:
+        """Remove an image or one of its names."""
+        await images.remove_image(self._ctx, parse.image_spec(request.image).image)
+        return pb.RemoveImageResponse()
+
+    async def ImageFsInfo(self, request: pb.ImageFsInfoRequest, _: Rpc) -> pb.ImageFsInfoResponse:
+        """Use of the file system that holds images and containers, from its own counters."""
+        usage = self._ctx.store.usage()
+        item = pb.FilesystemUsage(timestamp=time.time_ns())
+        item.fs_id.mountpoint = usage.path
+        item.used_bytes.value = usage.used_bytes
+        item.inodes_used.value = usage.used_inodes
+        return pb.ImageFsInfoResponse(image_filesystems=[item], container_filesystems=[item])

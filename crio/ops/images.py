@@ -1,0 +1,169 @@
+"""Images: find, describe, list, pull, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from crio.core.config import ImageSpec
+from crio.core.errors import FailedPrecondition, InvalidArgument, NotFound
+from crio.core.image.auth import Credentials
+from crio.core.image.digest import parse_digest
+from crio.core.image.imageconfig import ImageConfig, image_user, parse_image_config
+from crio.core.image.names import NamedImage, find_by_id, find_by_name, repo_digests, repo_tags
+from crio.core.image.pinned import pinned_images
+from crio.core.storage.records import ImageRecord
+from crio.host.pull.engine import PullRequest, PullResult
+from crio.host.pull.progress import PullProgress
+from crio.ops.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image as containers use it: its record, its configuration, one name (may be empty), one reference by digest."""
+
+    record: ImageRecord
+    config: ImageConfig
+    name: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An image as clients see it. ``size_bytes`` is 0 when it is unknown. Source: CRI ``Image``."""
+
+    id: str
+    repo_tags: tuple[str, ...]
+    repo_digests: tuple[str, ...]
+    size_bytes: int
+    uid: int | None
+    username: str
+    pinned: bool
+    labels: Mapping[str, str]
+    config: bytes
+
+
+_configs: dict[str, ImageConfig] = {}
+
+
+def named(record: ImageRecord) -> NamedImage:
+    """The names of an image; digests that cannot be understood (other tools wrote them) are left out."""
+    digests = []
+    for text in record.digests:
+        try:
+            digests.append(parse_digest(text))
+        except InvalidArgument:
+            continue
+    return NamedImage(record.id, record.names, record.names_history, tuple(digests))
+
+
+def config_of(ctx: Context, record: ImageRecord) -> ImageConfig:
+    """The image's configuration, kept in memory: an image id is the digest of it."""
+    config = _configs.get(record.id)
+    if config is None:
+        config = _configs[record.id] = parse_image_config(ctx.store.image_config(record.id), f"configuration of image {record.id}")
+    return config
+
+
+def find(ctx: Context, text: str) -> ImageRecord | None:
+    """The image that a client means: by id or its prefix, by name, by digest; None when the store has none."""
+    records = {record.id: record for record in reversed(ctx.store.images())}
+    pool = tuple(named(record) for record in records.values())
+    match = find_by_id(text, pool)
+    if match is None:
+        match = find_by_name(ctx.pulls.local_candidates(text), pool)
+    return records[match.image_id] if match is not None else None
+
+
+def require(ctx: Context, text: str) -> Found:
+    """The image that a container is made of; raises NotFound, InvalidArgument for an impossible reference."""
+    if not text:
+        raise InvalidArgument("image is empty: expected a reference or an id")
+    record = find(ctx, text)
+    if record is None:
+        raise NotFound(f"image {text!r} is not in the store: pull it first")
+    names = named(record)
+    digests = repo_digests(names)
+    name = next(iter(record.names), "")
+    return Found(record, config_of(ctx, record), name, digests[0] if digests else record.id)
+
+
+def describe(ctx: Context, record: ImageRecord) -> Described:
+    """The image as clients see it."""
+    names = named(record)
+    config = config_of(ctx, record)
+    user = image_user(config.user)
+    settings = ctx.settings.image
+    pinned = pinned_images(settings.pinned_images, settings.pause_image).matches(record.names)
+    return Described(
+        id=record.id,
+        repo_tags=repo_tags(names),
+        repo_digests=repo_digests(names),
+        size_bytes=ctx.store.image_size(record) or 0,
+        uid=user.uid,
+        username=user.username,
+        pinned=pinned,
+        labels=config.labels,
+        config=ctx.store.image_config(record.id),
+    )
+
+
+def list_images(ctx: Context, wanted: str) -> tuple[Described, ...]:
+    """All images, or the one that a filter names."""
+    if wanted:
+        record = find(ctx, wanted)
+        return (describe(ctx, record),) if record is not None else ()
+    return tuple(describe(ctx, record) for record in ctx.store.images())
+
+
+async def pull_image(
+    ctx: Context,
+    spec: ImageSpec,
+    credentials: Credentials | None,
+    namespace: str,
+    progress: Callable[[PullProgress], None] | None = None,
+) -> PullResult:
+    """Pull an image; equal requests share one transfer, and it goes on when the client gives up.
+
+    Raises InvalidArgument (reference), NotFound, Unauthenticated, Unavailable (registry), PermissionDenied (policy), Internal.
+    """
+    if not spec.image:
+        raise InvalidArgument("image.image is empty: expected a reference")
+    key = f"{spec.image} {namespace} {hash(credentials)}"
+
+    async def carry() -> PullResult:
+        with ctx.timeline.operation("PullImage", spec.image):
+            return await ctx.pulls.pull(PullRequest(spec.image, credentials, namespace), progress)
+
+    return await ctx.flights.join(("pull image", key), carry)
+
+
+async def remove_image(ctx: Context, text: str) -> None:
+    """Remove an image by id, or one name of it (and the image with its last name); unknown ones are success.
+
+    Raises FailedPrecondition naming the container that uses it. Source: CRI RemoveImage.
+    """
+    if not text:
+        raise InvalidArgument("image.image is empty: expected a reference or an id")
+    record = find(ctx, text)
+    if record is None:
+        return
+    by_id = find_by_id(text, (named(record),)) is not None
+    matching = [] if by_id else [str(name) for name in ctx.pulls.local_candidates(text) if str(name.settled()) in record.names]
+    await ctx.flights.join(("remove image", record.id), lambda: _remove(ctx, record, matching))
+
+
+async def _remove(ctx: Context, record: ImageRecord, names: list[str]) -> None:
+    left = [name for name in record.names if name not in names]
+    if names and left:
+        for name in names:
+            await ctx.blocking.run(ctx.store.remove_name, record.id, name)
+        return
+    user = next((item for item in ctx.table.containers.all() if item.image_id == record.id), None)
+    if user is not None:
+        raise FailedPrecondition(f"image {record.id} is used by container {user.id}: remove the container first")
+    try:
+        await ctx.blocking.run(ctx.store.delete_image, record.id)
+    except NotFound:
+        return
+    _configs.pop(record.id, None)
