@@ -50,13 +50,13 @@ class SchemaOneManifest:
         """The blobs to apply, from the base up."""
         return tuple(entry.blob for entry in self.history if entry.blob is not None)
 
-    def configuration(self, diff_ids: tuple[Digest, ...]) -> bytes:
+    def configuration(self, diff_ids: tuple[str, ...]) -> bytes:
         """The image configuration that schema 1 lacks.
 
         :param diff_ids: the digest of each uncompressed layer of ``layers``
         """
         merged: dict[str, JsonValue] = {key: value for key, value in self.top.values.items() if key not in _V1_ONLY}
-        merged["rootfs"] = {"type": "layers", "diff_ids": [str(diff_id) for diff_id in diff_ids]}
+        merged["rootfs"] = {"type": "layers", "diff_ids": list(diff_ids)}
         merged["history"] = [_history_json(entry) for entry in self.history]
         return json.dumps(merged, separators=(",", ":"), sort_keys=True).encode()
 

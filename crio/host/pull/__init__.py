@@ -1,0 +1,1 @@
+"""The pull engine: from a reference to an image in the store."""

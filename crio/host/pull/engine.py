@@ -1,0 +1,102 @@
+"""Pulling images: from a reference to a record in the store.
+
+One pull goes: name to candidates, endpoints of a candidate until one gives a manifest, the manifest for this machine, the policy,
+the configuration, the layers, the record. Equal requests share one pull; layers are shared between different pulls. Everything
+before the record is invisible to others, and a pull that fails leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from crio.core.image.registries import RegistriesConf
+from crio.host.pull.flight import SingleFlight
+from crio.host.pull.layers import LayerShop
+from crio.host.pull.onepull import Bench, pull_from_registry
+from crio.host.pull.options import PullOptions, PullRequest, PullResult
+from crio.host.pull.progress import PullCounter, PullProgress, PullState
+from crio.host.pull.store import PullStore, StoreThreads
+from crio.host.pull.trust import TrustChecker
+from crio.host.pull.unpacker import UnpackOptions
+from crio.host.registry.conffiles import load_registries
+from crio.host.registry.credentials import namespaced_auth_file
+
+ProgressListener = Callable[[PullProgress], None]
+
+
+class PullEngine:
+    """Pulls images into ``store``. ``close`` it after its last pull."""
+
+    def __init__(self, store: PullStore, options: PullOptions) -> None:
+        self._options = options
+        budgets = options.budgets
+        self._shop = LayerShop(
+            store=store,
+            threads=StoreThreads(),
+            unpack=UnpackOptions(options.unpack_program, budgets.unpack_s),
+            slots=asyncio.Semaphore(budgets.unpackers),
+        )
+        self._bench = Bench(options, self._shop, TrustChecker(options.trust))
+        self._flights: SingleFlight[PullRequest, PullResult] = SingleFlight(share_errors=True)
+        self._running: dict[PullRequest, PullCounter] = {}
+        self._registries: RegistriesConf | None = None
+
+    async def pull(self, request: PullRequest, progress: ProgressListener | None = None) -> PullResult:
+        """Pulls an image, or joins the pull of an equal request.
+
+        :param progress: is called with a snapshot when something has moved, at most ten times a second
+        :raises BadReference: not a name that can be pulled
+        :raises RegistryUnavailable: no endpoint can be reached
+        :raises ManifestUnknown, RegistryUnauthorized, RegistryDenied, BlockedRegistry: what they say
+        :raises SignatureValidationFailed: the policy rejects the image
+        :raises DigestMismatch, BadLayer, BadDocument: the content is not what was promised
+        :raises NotAnImage: the reference names an artifact
+        """
+        counter = self._running.get(request)
+        if counter is None:
+            counter = PullCounter(request.reference, time.monotonic)
+            self._running[request] = counter
+        if progress is not None:
+            counter.listeners.append(progress)
+        try:
+            return await self._flights.run(request, lambda: self._lead(request))
+        finally:
+            if progress is not None:
+                counter.listeners.remove(progress)
+
+    def active(self) -> tuple[PullProgress, ...]:
+        """The pulls that are going on now."""
+        return tuple(counter.copy() for counter in self._running.values())
+
+    def reload(self) -> None:
+        """Forgets registries.conf; the next pull reads it again."""
+        self._registries = None
+
+    def close(self) -> None:
+        """Ends the engine's threads."""
+        self._shop.threads.close()
+
+    async def registries(self) -> RegistriesConf:
+        """The registry configuration, read once until ``reload``.
+
+        :raises BadConfigFile: names the file and the key
+        """
+        if self._registries is None:
+            self._registries = await asyncio.to_thread(load_registries, self._options.registries)
+        return self._registries
+
+    async def _lead(self, request: PullRequest) -> PullResult:
+        counter = self._running.setdefault(request, PullCounter(request.reference, time.monotonic))
+        try:
+            with namespaced_auth_file(self._options.namespaced_auth_dir, request.namespace, request.reference) as auth:
+                conf = await self.registries()
+                result = await pull_from_registry(self._bench, conf, request, counter, auth)
+            counter.enter(PullState.DONE)
+            return result
+        except BaseException:
+            counter.enter(PullState.FAILED)
+            raise
+        finally:
+            del self._running[request]

@@ -1,0 +1,243 @@
+"""All layers of one image: what is there is kept, the rest is fetched in parallel and committed from the base up.
+
+A layer's id depends on its parent's, so the commits stand in line while the downloads do not. A layer that two pulls want at the
+same moment is fetched by one of them. What this pull has committed is taken away again when the pull fails, unless another pull
+has come to count on it; after a kill it stays, and the next pull finds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from crio.core.errors import CriError
+from crio.core.image.errors import EncryptedLayer
+from crio.core.image.mediatypes import is_encrypted_layer
+from crio.core.image.unpacked import UnpackReport
+from crio.core.storage.ids import layer_id
+from crio.host.pull.flight import SingleFlight
+from crio.host.pull.progress import LayerCounter, LayerState, PullCounter
+from crio.host.pull.source import ImageSource
+from crio.host.pull.store import PullStore, StoreThreads
+from crio.host.pull.unpacker import LayerJob, UnpackOptions, fetch_and_unpack
+from crio.host.store.options import LayerCommit
+from crio.host.store.port import StagedLayer
+
+
+@dataclass(slots=True)
+class LayerShop:
+    """What all pulls share: the store, the budgets, and who counts on which layer.
+
+    ``claims`` counts the pulls that need a layer; ``fresh`` has the layers that no finished pull made part of an image yet.
+    ``lock`` keeps "is it there?" and "take it away" apart.
+    """
+
+    store: PullStore
+    threads: StoreThreads
+    unpack: UnpackOptions
+    slots: asyncio.Semaphore
+    flights: SingleFlight[str, str] = field(default_factory=lambda: SingleFlight(share_errors=False))
+    claims: Counter[str] = field(default_factory=Counter)
+    fresh: set[str] = field(default_factory=set)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSet:
+    """The layers in the store: the top one's id (empty without layers), all diff ids from the base up, and what it took."""
+
+    top: str
+    diff_ids: tuple[str, ...]
+    bytes_fetched: int
+    reused: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A layer in the store."""
+
+    layer_id: str
+    diff_id: str
+
+
+class LayerRun:
+    """The layers of one pull. Use as an async context manager: leaving it with an error takes back what it committed."""
+
+    def __init__(self, shop: LayerShop, source: ImageSource, counter: PullCounter, at_once: int) -> None:
+        self._shop = shop
+        self._source = source
+        self._counter = counter
+        self._own_slots = asyncio.Semaphore(at_once)
+        self._claimed: list[str] = []
+
+    async def __aenter__(self) -> LayerRun:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shop = self._shop
+        async with shop.lock:
+            shop.claims.subtract(self._claimed)
+            for one in reversed(self._claimed):
+                if error is None:
+                    shop.fresh.discard(one)
+                elif one in shop.fresh and shop.claims[one] <= 0:
+                    shop.fresh.discard(one)
+                    # A child that another program made meanwhile, or a broken store, must not hide why the pull failed.
+                    with contextlib.suppress(CriError):
+                        await shop.threads.call(functools.partial(shop.store.delete_layer, one))
+                if shop.claims[one] <= 0:
+                    del shop.claims[one]
+
+    async def fetch(self, jobs: Sequence[LayerJob]) -> LayerSet:
+        """Brings all layers into the store.
+
+        :raises CriError: the first failure; the other layers are given up
+        """
+        for job in jobs:
+            if is_encrypted_layer(job.blob.media_type):
+                raise EncryptedLayer(f"{job.title}: is encrypted, and there is no key for it")
+        counters = [self._counter.add_layer(str(job.blob.digest), max(job.blob.size_bytes, 0)) for job in jobs]
+        present = await self._present(jobs)
+        for counter in counters[: len(present)]:
+            counter.enter(LayerState.PRESENT)
+        placed = [*present, *await self._missing(jobs, counters, present[-1].layer_id if present else None, len(present))]
+        return LayerSet(
+            placed[-1].layer_id if placed else "",
+            tuple(layer.diff_id for layer in placed),
+            sum(counter.fetched_bytes for counter in counters),
+            sum(counter.state is LayerState.PRESENT for counter in counters),
+        )
+
+    async def _present(self, jobs: Sequence[LayerJob]) -> list[_Placed]:
+        """The layers from the base up that are in the store already; all that can be named are claimed."""
+        placed: list[_Placed] = []
+        parent: str | None = None
+        searching = True
+        async with self._shop.lock:
+            for job in jobs:
+                if job.diff_id is None:
+                    break
+                diff_id = str(job.diff_id)
+                record = self._shop.store.layer_by_diff(parent, diff_id) if searching else None
+                searching = record is not None
+                parent = layer_id(parent, diff_id) if record is None else record.id
+                self._claim(parent)
+                if record is not None:
+                    placed.append(_Placed(parent, diff_id))
+        return placed
+
+    def _claim(self, one: str) -> None:
+        self._claimed.append(one)
+        self._shop.claims[one] += 1
+
+    async def _missing(
+        self, jobs: Sequence[LayerJob], counters: Sequence[LayerCounter], parent: str | None, first: int
+    ) -> list[_Placed]:
+        tasks: list[asyncio.Task[_Placed]] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                below: asyncio.Task[_Placed] | None = None
+                for position in range(first, len(jobs)):
+                    step = _Step(jobs[position], counters[position], parent, below)
+                    below = group.create_task(self._one(step), name=f"pull {step.job.title}")
+                    tasks.append(below)
+                    if step.job.diff_id is not None:
+                        parent = layer_id(parent, str(step.job.diff_id))
+        except BaseExceptionGroup as failures:
+            raise _first_failure(failures) from failures
+        return [task.result() for task in tasks]
+
+    async def _one(self, step: _Step) -> _Placed:
+        if step.job.diff_id is None:
+            return await self._fetch(step)
+        diff_id = str(step.job.diff_id)
+        key = layer_id(step.expected_parent, diff_id)
+        led = False
+
+        async def lead() -> str:
+            nonlocal led
+            led = True
+            return (await self._fetch(step)).layer_id
+
+        placed = _Placed(await self._shop.flights.run(key, lead), diff_id)
+        if not led:
+            step.counter.enter(LayerState.PRESENT)
+        return placed
+
+    async def _fetch(self, step: _Step) -> _Placed:
+        shop = self._shop
+        stage_on = await step.parent() if shop.store.traits.ordered else step.expected_parent
+        async with contextlib.AsyncExitStack() as stack:
+            staged, report = await self._unpack(step, stage_on)
+            stack.push_async_callback(shop.threads.call, staged.discard)
+            commit = _commit_of(report, await step.parent())
+            async with shop.lock:
+                placed_id = await shop.threads.call(functools.partial(shop.store.commit_layer, staged, commit))
+                shop.fresh.add(placed_id)
+                if placed_id not in self._claimed:
+                    self._claim(placed_id)
+        step.counter.enter(LayerState.COMMITTED)
+        return _Placed(placed_id, commit.diff_id)
+
+    async def _unpack(self, step: _Step, stage_on: str | None) -> tuple[StagedLayer, UnpackReport]:
+        """Fetches a layer into a staged directory; nothing of it is left when this fails."""
+        shop = self._shop
+        async with self._own_slots, shop.slots, contextlib.AsyncExitStack() as stack:
+            staged = await shop.threads.call(functools.partial(shop.store.stage_layer, stage_on))
+            stack.push_async_callback(shop.threads.call, staged.discard)
+            step.counter.enter(LayerState.FETCHING)
+            report = await fetch_and_unpack(shop.unpack, step.job, self._source, staged, step.counter.add)
+            stack.pop_all()
+        step.counter.enter(LayerState.UNPACKED)
+        return staged, report
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One layer to bring in, and the task that brings in the one below it (None: that is in the store, or there is none)."""
+
+    job: LayerJob
+    counter: LayerCounter
+    expected_parent: str | None
+    below: asyncio.Task[_Placed] | None
+
+    async def parent(self) -> str | None:
+        """The id that the layer below really got; waits for its commit."""
+        if self.below is None:
+            return self.expected_parent
+        return (await asyncio.shield(self.below)).layer_id
+
+
+def _commit_of(report: UnpackReport, parent: str | None) -> LayerCommit:
+    return LayerCommit(
+        parent=parent,
+        diff_id=str(report.diff_id),
+        diff_size=report.diff_size_bytes,
+        blob_digest=str(report.digest),
+        blob_size=report.size_bytes,
+        compression=report.compression,
+        uids=report.uids,
+        gids=report.gids,
+        root_in_tar=report.root_in_tar,
+    )
+
+
+def _first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The failure to report: a bug before an expected outcome, so that no bug hides behind its consequences."""
+    flat = list(_flatten(failures))
+    return next((one for one in flat if not isinstance(one, CriError)), flat[0])
+
+
+def _flatten(failures: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for one in failures.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _flatten(one)
+        else:
+            yield one

@@ -1,0 +1,127 @@
+"""How far a pull is, layer by layer, for everybody who wants to look.
+
+The pull writes into plain counters; a look takes a frozen copy. Nobody waits for anybody.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+class PullState(enum.Enum):
+    """What a pull as a whole does."""
+
+    RESOLVING = "resolving"
+    CONFIG = "reading the configuration"
+    LAYERS = "fetching layers"
+    COMMITTING = "recording the image"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class LayerState(enum.Enum):
+    """What happens to one layer."""
+
+    WAITING = "waiting"
+    PRESENT = "already present"
+    FETCHING = "fetching and unpacking"
+    UNPACKED = "unpacked"
+    COMMITTED = "committed"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerProgress:
+    """One layer: ``total_bytes`` is the size of its blob, of which ``fetched_bytes`` have arrived."""
+
+    digest: str
+    total_bytes: int
+    fetched_bytes: int
+    state: LayerState
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """One pull. ``endpoint`` is the repository that answered, which may be a mirror."""
+
+    reference: str
+    state: PullState
+    endpoint: str
+    layers: tuple[LayerProgress, ...]
+
+    @property
+    def fetched_bytes(self) -> int:
+        """Bytes that have arrived, over all layers."""
+        return sum(layer.fetched_bytes for layer in self.layers)
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all layers that are not there yet."""
+        return sum(layer.total_bytes for layer in self.layers if layer.state is not LayerState.PRESENT)
+
+
+@dataclass(slots=True)
+class LayerCounter:
+    """The live counters of one layer."""
+
+    digest: str
+    total_bytes: int
+    on_change: Callable[[], None]
+    fetched_bytes: int = 0
+    state: LayerState = LayerState.WAITING
+
+    def add(self, count: int) -> None:
+        """More bytes have arrived."""
+        self.fetched_bytes += count
+        self.on_change()
+
+    def enter(self, state: LayerState) -> None:
+        """The layer is now in ``state``."""
+        self.state = state
+        self.on_change()
+
+    def copy(self) -> LayerProgress:
+        """The counters as they are now."""
+        return LayerProgress(self.digest, self.total_bytes, self.fetched_bytes, self.state)
+
+
+@dataclass(slots=True)
+class PullCounter:
+    """The live state of one pull."""
+
+    reference: str
+    clock: Callable[[], float]
+    listeners: list[Callable[[PullProgress], None]] = field(default_factory=list)
+    interval_s: float = 0.1
+    state: PullState = PullState.RESOLVING
+    endpoint: str = ""
+    layers: list[LayerCounter] = field(default_factory=list)
+    _told_at_s: float = 0.0
+
+    def enter(self, state: PullState) -> None:
+        """The pull is now in ``state``; listeners hear of it at once."""
+        self.state = state
+        self._tell()
+
+    def add_layer(self, digest: str, total_bytes: int) -> LayerCounter:
+        """A counter for one more layer."""
+        counter = LayerCounter(digest, total_bytes, self.on_bytes)
+        self.layers.append(counter)
+        return counter
+
+    def on_bytes(self) -> None:
+        """Something moved; listeners hear of it unless they heard something just now."""
+        if self.listeners and self.clock() - self._told_at_s >= self.interval_s:
+            self._tell()
+
+    def copy(self) -> PullProgress:
+        """The state as it is now."""
+        return PullProgress(self.reference, self.state, self.endpoint, tuple(layer.copy() for layer in self.layers))
+
+    def _tell(self) -> None:
+        self._told_at_s = self.clock()
+        if self.listeners:
+            seen = self.copy()
+            for listener in self.listeners:
+                listener(seen)

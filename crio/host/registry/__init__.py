@@ -1,0 +1,1 @@
+"""The registry client: connections, authentication, manifests and blobs."""

@@ -1,0 +1,82 @@
+"""Reading registries.conf, its drop-ins and the recorded short-name aliases from disk."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from crio.core.image.document import Fields, JsonValue
+from crio.core.image.errors import BadConfigFile, BadDocument
+from crio.core.image.registries import RegistriesConf, merge_registries
+
+FILE_LIMIT_BYTES = 4 * 1024 * 1024
+SYSTEM_CONF = "/etc/containers/registries.conf"
+SYSTEM_CONF_DIR = "/etc/containers/registries.conf.d"
+RECORDED_ALIASES = "/var/cache/containers/short-name-aliases.conf"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistriesFiles:
+    """Where the configuration is. An empty ``conf`` or ``conf_dir`` means that part is not read."""
+
+    conf: str = SYSTEM_CONF
+    conf_dir: str = SYSTEM_CONF_DIR
+    aliases: str = RECORDED_ALIASES
+
+
+def read_bounded_file(path: str | Path, limit_bytes: int = FILE_LIMIT_BYTES) -> bytes:
+    """The content of a small file.
+
+    :raises BadConfigFile: it is bigger than any such file should be
+    :raises OSError: it cannot be read
+    """
+    with open(path, "rb") as file:
+        body = file.read(limit_bytes + 1)
+    if len(body) > limit_bytes:
+        raise BadConfigFile(f"{path}: more than {limit_bytes} bytes")
+    return body
+
+
+def load_registries(files: RegistriesFiles) -> RegistriesConf:
+    """Reads the main file and the drop-ins (``*.conf`` in lexical order); a missing file is an empty one.
+
+    :raises BadConfigFile: names the file, the key and what was expected
+    """
+    paths = [files.conf] if files.conf else []
+    if files.conf_dir and os.path.isdir(files.conf_dir):
+        names = sorted(name for name in os.listdir(files.conf_dir) if name.endswith(".conf"))
+        paths.extend(os.path.join(files.conf_dir, name) for name in names)
+    tables = ((path, _load_toml(path)) for path in paths)
+    return merge_registries((path, table) for path, table in tables if table is not None)
+
+
+def load_recorded_aliases(files: RegistriesFiles) -> Mapping[str, str]:
+    """The aliases that tools have recorded on this machine, by short name.
+
+    :raises BadConfigFile: the file is not what those tools write
+    """
+    table = _load_toml(files.aliases) if files.aliases else None
+    if table is None:
+        return {}
+    try:
+        return Fields("", table).text_map("aliases")
+    except BadDocument as error:
+        raise BadConfigFile(f"{files.aliases}: {error.message}") from error
+
+
+def _load_toml(path: str) -> Mapping[str, JsonValue] | None:
+    try:
+        body = read_bounded_file(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise BadConfigFile(f"{path}: {error.strerror}") from error
+    try:
+        # TOML has dates beyond JSON's types; the readers of the fields refuse whatever is not the type they want.
+        return cast("Mapping[str, JsonValue]", tomllib.loads(body.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfigFile(f"{path}: not valid TOML: {error}") from error
