@@ -101,8 +101,8 @@ ROOT: Final = Command(
             options=(option("default", False, "Print the built-in configuration with every key in effect."),),
         ),
         Command(name="help", aliases=("h",), doc="Explain the program or one command.", argument="[COMMAND]"),
-        Command(name="man", doc="Print the manual page."),
-        Command(name="markdown", aliases=("md",), doc="Print the manual page as Markdown."),
+        Command(name="man", doc="Print a manual page: crio, crio.conf or crio.conf.d.", argument="[PAGE]"),
+        Command(name="markdown", aliases=("md",), doc="Print a manual page as Markdown.", argument="[PAGE]"),
         Command(
             name="publish",
             doc="Accept the events of a shim, and ignore them.",
