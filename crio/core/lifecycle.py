@@ -10,7 +10,8 @@ process ends, EXITED for ever after. A failed start is an exit: the record stays
 container whose monitor and process are both gone without an exit status; it can only be removed.
 
 What a crash leaves: CREATING records are undone at the next start of the daemon (nobody was told the id); READY, CREATED and
-RUNNING ones are checked against the kernel and the exit files; STOPPING is treated as READY, the client asks again.
+RUNNING ones are checked against the kernel and the exit files; a STOPPING sandbox stays so until the client asks again, which every
+client does.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from crio.core.settings.values import Settings
 from crio.host.blocking import Blocking
 from crio.host.cgroup.manager import CgroupManager
 from crio.host.cni.manager import CniManager
+from crio.host.exitwatch import ExitWatch
 from crio.host.hostport.manager import HostportManager
 from crio.host.pull.engine import PullEngine
 from crio.host.runtime.handlers import Handlers
@@ -26,11 +27,18 @@ class Programs:
     pinns: str
 
 
+@dataclass(slots=True)
+class Live:
+    """What a reload replaces while operations run: each takes the value that is there when it looks."""
+
+    settings: Settings
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Everything an operation may use. Operations take it whole and name what they touch in their own code."""
 
-    settings: Settings
+    live: Live
     facts: HostFacts
     programs: Programs
     store: StorePort
@@ -43,3 +51,9 @@ class Context:
     cni: CniManager
     hostports: HostportManager
     pulls: PullEngine
+    exits: ExitWatch
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force now."""
+        return self.live.settings

@@ -93,6 +93,7 @@ async def _create(ctx: Context, sandbox: Sandbox, name: str, config: ContainerCo
                 dataclasses.replace(container, state=state, process=monitored.process, monitor=monitored.monitor)
             )
             undo.commit()
+    ctx.exits.watch_monitor(container.id, monitored.monitor)
     return container.id
 
 

@@ -1,8 +1,7 @@
 """Exits: a container's first process has ended.
 
-conmon writes ``<exits dir>/<id>``; the daemon sees the name appear and puts the end on record. A monitor that died without writing is
-seen through its pidfd by the watch, and the container's end then through the process itself: its status is lost and recorded as
-255 with a message that says so.
+``ExitWatch`` reports exit files and the ends of monitors; here the end is put on record. A container whose monitor died without writing
+is seen through its own process: its status is lost and recorded as 255 with a message that says so.
 """
 
 from __future__ import annotations
@@ -18,13 +17,12 @@ from typing import Final
 from crio.core.lifecycle import (
     ALIVE,
     ContainerEvent,
-    ContainerState,
     SandboxEvent,
     SandboxState,
     next_container_state,
     next_sandbox_state,
 )
-from crio.core.records import Container, ProcessRef
+from crio.core.records import Container
 from crio.host import inotify, monitor, process
 from crio.host.files import remove_quietly
 from crio.ops.context import Context
@@ -32,50 +30,6 @@ from crio.ops.context import Context
 LOST_EXIT_CODE: Final = 255
 FILE_GRACE_S: Final = 5.0
 log = logging.getLogger(__name__)
-
-
-class ExitWatch:
-    """Watches the exits directory and the monitors; starts ``on_exit`` for each container that ended."""
-
-    def __init__(self, ctx: Context, group: asyncio.TaskGroup) -> None:
-        self._ctx = ctx
-        self._group = group
-        self._monitors: dict[str, asyncio.Task[None]] = {}
-        self._directory = ctx.settings.runtime.container_exits_dir
-        self._watch = inotify.DirectoryWatch(self._on_event)
-        self._watch.add(self._directory, inotify.IN_MOVED_TO | inotify.IN_CLOSE_WRITE)
-
-    def close(self) -> None:
-        """Stop watching."""
-        self._watch.close()
-        for task in self._monitors.values():
-            task.cancel()
-
-    def watch_monitor(self, object_id: str, reference: ProcessRef | None) -> None:
-        """Notice when this monitor ends, whether or not it leaves an exit file."""
-        task = self._group.create_task(self._monitor_end(object_id, reference), name=f"monitor of {object_id}")
-        self._monitors[object_id] = task
-        task.add_done_callback(lambda _: self._monitors.pop(object_id, None))
-
-    def _on_event(self, _: str, name: str, mask: int) -> None:
-        names = os.listdir(self._directory) if mask & inotify.IN_Q_OVERFLOW else [name]
-        for object_id in names:
-            if self._known(object_id):
-                self._group.create_task(on_exit(self._ctx, object_id), name=f"exit of {object_id}")
-
-    def _known(self, object_id: str) -> bool:
-        table = self._ctx.table
-        return table.containers.get(object_id) is not None or table.sandboxes.get(object_id) is not None
-
-    async def _monitor_end(self, object_id: str, reference: ProcessRef | None) -> None:
-        fd = monitor.open_pid_fd(reference)
-        if fd >= 0:
-            try:
-                await process.wait_readable(fd)
-            finally:
-                os.close(fd)
-        process.reap_orphans()
-        await check(self._ctx, object_id)
 
 
 async def check(ctx: Context, object_id: str) -> None:
@@ -115,7 +69,7 @@ async def on_exit(ctx: Context, object_id: str) -> None:
         if container is None or container.state not in ALIVE:
             return
         persist_dir = ctx.store.container_dir(object_id)
-        code = await _exit_code(persist_dir)
+        code = await _exit_code(persist_dir, monitor.is_alive(container.monitor))
         ctx.table.containers.put(_ended(container, persist_dir, code))
         ctx.table.exited(object_id).set()
         remove_quietly(os.path.join(ctx.settings.runtime.container_exits_dir, object_id))
@@ -123,9 +77,9 @@ async def on_exit(ctx: Context, object_id: str) -> None:
             await ctx.blocking.run(ctx.store.unmount, object_id)
 
 
-async def _exit_code(persist_dir: str) -> int | None:
+async def _exit_code(persist_dir: str, monitor_lives: bool) -> int | None:
     code = monitor.read_exit_code(persist_dir)
-    if code is not None:
+    if code is not None or not monitor_lives:
         return code
     watch_end = asyncio.get_running_loop().time() + FILE_GRACE_S
     appeared = asyncio.Event()
@@ -170,7 +124,3 @@ def _infra_exit(ctx: Context, sandbox_id: str) -> None:
     ctx.table.exited(sandbox_id).set()
     remove_quietly(os.path.join(ctx.settings.runtime.container_exits_dir, sandbox_id))
 
-
-def is_running(container: Container) -> bool:
-    """Whether commands may be run in the container."""
-    return container.state is ContainerState.RUNNING

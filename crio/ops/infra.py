@@ -9,8 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from crio.core.config import ImageSpec, Metadata
-from crio.core.config import ContainerConfig
+from crio.core.config import ContainerConfig, ImageSpec, Metadata
 from crio.core.errors import NotFound
 from crio.core.lifecycle import ContainerState
 from crio.core.records import Container, Sandbox
@@ -50,6 +49,7 @@ async def start(ctx: Context, sandbox: Sandbox, image: ImageRecord, handler: Han
         )
         ctx.table.sandboxes.put(sandbox)
         await handler.runtime.start(sandbox.id)
+    ctx.exits.watch_monitor(sandbox.id, monitored.monitor)
     return sandbox
 
 

@@ -164,7 +164,7 @@ async def _furnish(ctx: Context, sandbox: Sandbox, undo: Undo) -> Sandbox:
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     connected_sandbox = connected.result()
-    if not sandbox.config.security.namespaces.network is NamespaceMode.NODE:
+    if sandbox.config.security.namespaces.network is not NamespaceMode.NODE:
         text = hosts_file(sandbox.hostname, connected_sandbox.ips)
         podfs.write_atomic(sandbox.hosts_path, text.encode(), 0o644)
     return connected_sandbox

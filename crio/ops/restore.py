@@ -1,0 +1,107 @@
+"""Restore: a daemon starts and finds what an earlier one left.
+
+The store's records with our metadata name the sandboxes and containers; ``state.json`` beside each says how far it was. What was still
+being created is undone: its id was never given to anybody. Everything else is shown as it is, and what ended meanwhile is put on record
+from its exit file. Running containers are not touched. A record that cannot be read is left alone and reported: nothing is wiped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+
+from crio.core.errors import CriError
+from crio.core.lifecycle import ALIVE, ContainerState, SandboxEvent, SandboxState, next_sandbox_state
+from crio.core.records import Container, Sandbox
+from crio.host import monitor, namespaces
+from crio.ops import exits, network, remove_container, stop_pod
+from crio.ops.context import Context
+from crio.ops.metadata import is_ours
+
+log = logging.getLogger(__name__)
+Reader = Callable[[str], Sandbox | Container | None]
+
+
+async def restore(ctx: Context, read: Reader) -> None:
+    """Fill the table from disk. Sandboxes come first, so that every container finds its own."""
+    sandboxes: list[Sandbox] = []
+    containers: list[Container] = []
+    for found in ctx.store.containers():
+        mark = is_ours(found.metadata)
+        if mark is None:
+            continue
+        try:
+            record = read(found.id)
+        except (ValueError, OSError) as error:
+            log.error("the record of %s cannot be read and is left alone: %s", found.id, error)
+            continue
+        if record is None:
+            await _drop_unrecorded(ctx, found.id)
+        elif isinstance(record, Sandbox):
+            sandboxes.append(record)
+        else:
+            containers.append(record)
+    for sandbox in sorted(sandboxes, key=lambda item: item.created_at_ns):
+        await _restore_sandbox(ctx, sandbox)
+    for container in sorted(containers, key=lambda item: item.created_at_ns):
+        await _restore_container(ctx, container)
+    log.info("restored %d sandboxes and %d containers", len(ctx.table.sandboxes.all()), len(ctx.table.containers.all()))
+
+
+async def _drop_unrecorded(ctx: Context, store_id: str) -> None:
+    """A store container of ours without a record: its creation ended before it had anything else."""
+    log.info("removing %s, whose creation never got beyond the store", store_id)
+    try:
+        await ctx.blocking.run(ctx.store.delete_container, store_id)
+    except CriError as error:
+        log.error("cannot remove the unfinished %s: %s", store_id, error)
+
+
+async def _restore_sandbox(ctx: Context, sandbox: Sandbox) -> None:
+    ctx.table.sandboxes.load(sandbox)
+    if sandbox.state is SandboxState.CREATING:
+        await _undo_sandbox(ctx, sandbox)
+        return
+    if sandbox.state is SandboxState.READY and not _has_ground(sandbox):
+        for event in (SandboxEvent.STOP, SandboxEvent.STOPPED):
+            sandbox = dataclasses.replace(sandbox, state=next_sandbox_state(sandbox.id, sandbox.state, event))
+        log.info("sandbox %s lost its namespaces or its infra process: it is no longer ready", sandbox.id)
+        ctx.table.sandboxes.put(sandbox)
+    if sandbox.infra_process is not None:
+        if monitor.is_alive(sandbox.infra_process):
+            ctx.exits.watch_monitor(sandbox.id, sandbox.infra_monitor)
+        else:
+            ctx.table.exited(sandbox.id).set()
+
+
+def _has_ground(sandbox: Sandbox) -> bool:
+    paths = sandbox.namespaces
+    pinned = all(namespaces.is_pinned(path) for path in (paths.net, paths.ipc, paths.uts, paths.user) if path)
+    return pinned and (sandbox.infra_process is None or monitor.is_alive(sandbox.infra_process))
+
+
+async def _undo_sandbox(ctx: Context, sandbox: Sandbox) -> None:
+    log.info("undoing sandbox %s (%s), which was still being created", sandbox.id, sandbox.name)
+    try:
+        if sandbox.network_up:
+            await network.disconnect(ctx, sandbox)
+    except CriError as error:
+        log.warning("the network of sandbox %s is not down yet: %s", sandbox.id, error)
+    await ctx.blocking.run(stop_pod.release, sandbox)
+    await stop_pod.discard(ctx, sandbox)
+
+
+async def _restore_container(ctx: Context, container: Container) -> None:
+    ctx.table.containers.load(container)
+    if container.state is ContainerState.CREATING:
+        log.info("undoing container %s (%s), which was still being created", container.id, container.name)
+        await remove_container.discard(ctx, container)
+        return
+    if container.state not in ALIVE:
+        ctx.table.exited(container.id).set()
+        return
+    if monitor.is_alive(container.process):
+        ctx.exits.watch_monitor(container.id, container.monitor)
+    else:
+        await exits.on_exit(ctx, container.id)
