@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
-NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 UNLIMITED = (1 << 64) - 1
 
 
@@ -32,7 +30,7 @@ class CgroupFacts:
     """
 
     mode: CgroupMode = CgroupMode.V2
-    v1: Mapping[str, str] = MappingProxyType({})
+    v1: Mapping[str, str] = field(default_factory=dict)
     v2_mount: str = "/sys/fs/cgroup"
     v2_controllers: frozenset[str] = frozenset({"cpu", "cpuset", "io", "memory", "pids", "hugetlb"})
     swap_limit: bool = True
@@ -66,7 +64,7 @@ class HostFacts:
     user_namespaces: bool = True
     criu_path: str = ""
     systemd: bool = True
-    rlimit_hard: Mapping[str, int] = NO_LIMITS
+    rlimit_hard: Mapping[str, int] = field(default_factory=dict)
     oom_score_adj: int = 0
     hugepage_sizes: tuple[str, ...] = ("2MB",)
     masked_extra: tuple[str, ...] = ()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from crio.core.config import EMPTY, ContainerConfig, Mount, SandboxConfig
+from crio.core.config import ContainerConfig, Mount, SandboxConfig
 from crio.core.facts import HostFacts
 from crio.core.oci.features import RuntimeFeatures
 from crio.core.seccomp.profile import SeccompProfile
@@ -40,7 +40,7 @@ class ImageRuntimeConfig:
     user: str = ""
     stop_signal: str = ""
     volumes: tuple[str, ...] = ()
-    annotations: Mapping[str, str] = EMPTY
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class HandlerSettings:
 
     name: str = "runc"
     allowed_annotations: tuple[str, ...] = ()
-    default_annotations: Mapping[str, str] = EMPTY
+    default_annotations: Mapping[str, str] = field(default_factory=dict)
     privileged_without_host_devices: bool = False
     container_min_memory_bytes: int = 12 * 1024 * 1024
 
@@ -245,5 +245,5 @@ class SandboxSpecRequest:
     files: BindFiles = BindFiles()
     seccomp: SeccompProfiles = SeccompProfiles()
     labels: SELinuxLabels = SELinuxLabels()
-    records: Mapping[str, str] = EMPTY
+    records: Mapping[str, str] = field(default_factory=dict)
     allowed_annotations: tuple[str, ...] = ()
