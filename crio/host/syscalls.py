@@ -147,6 +147,11 @@ def renameat2(old_path: str, new_path: str, flags: int) -> None:
     )
 
 
+def quotactl_fd(fd: int, command: int, quota_id: int, value: bytearray) -> None:
+    """Read or set the quota ``quota_id`` of the file system of ``fd``; ``value`` is read and written. Source: quotactl_fd(2)."""
+    _check(_lib.crio_quotactl_fd(fd, command, quota_id, _native.ffi.from_buffer(value)))
+
+
 def inotify_init() -> int:
     """A non-blocking, close-on-exec inotify instance. Source: inotify_init1(2)."""
     return _check(_lib.crio_inotify_init())

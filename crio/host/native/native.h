@@ -13,6 +13,7 @@ int crio_fsmount(int fd, unsigned int flags, unsigned int attr_flags);
 int crio_mount_setattr(int dir_fd, const char *path, unsigned int flags, uint64_t attr_set, uint64_t attr_clr,
                        uint64_t propagation, int userns_fd);
 int crio_renameat2(int old_fd, const char *old_path, int new_fd, const char *new_path, unsigned int flags);
+int crio_quotactl_fd(int fd, unsigned int command, int id, void *value);
 int crio_forward(int listen_fd, int stop_fd, const char *grpc_path, const char *http_path);
 int crio_inotify_init(void);
 int crio_inotify_add(int fd, const char *path, uint32_t mask);

@@ -92,6 +92,10 @@ int crio_renameat2(int old_fd, const char *old_path, int new_fd, const char *new
     return result(syscall(SYS_renameat2, old_fd, old_path, new_fd, new_path, flags));
 }
 
+int crio_quotactl_fd(int fd, unsigned int command, int id, void *value) {
+    return result(syscall(443, fd, command, id, value));
+}
+
 int crio_inotify_init(void) {
     return result(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
 }
