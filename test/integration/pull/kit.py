@@ -1,0 +1,110 @@
+"""A store, a policy, a registries.conf, and engines made from them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+
+from crio.core.image.auth import Credentials
+from crio.core.image.platform import Platform
+from crio.core.image.registries import ShortNameMode
+from crio.host.pull.engine import PullEngine
+from crio.host.pull.options import PullOptions, PullRequest, PullResult, TrustOptions
+from crio.host.registry.conffiles import RegistriesFiles
+from crio.host.registry.credentials import AuthOptions
+from crio.host.registry.http import WebOptions
+from crio.host.store.options import StoreOptions
+from crio.host.store.store import Store, open_store
+
+ROOT = pathlib.Path(__file__).parents[3]
+UNPACK = os.environ.get("CRIO_TEST_UNPACK", str(ROOT / "libexec" / "crio" / "unpack"))
+ACCEPT_ALL = {"default": [{"type": "insecureAcceptAnything"}]}
+
+
+@dataclass(slots=True)
+class Bench:
+    """A place to pull into. ``options`` may be replaced by a test before it pulls."""
+
+    folder: pathlib.Path
+    store: Store
+    options: PullOptions
+
+    def registries(self, text: str) -> None:
+        """Writes registries.conf."""
+        pathlib.Path(self.options.registries.conf).write_text(text)
+
+    def insecure(self, *addresses: str) -> None:
+        """Writes a registries.conf that allows plain HTTP at these hosts."""
+        self.registries("".join(f'[[registry]]\nlocation = "{address}"\ninsecure = true\n' for address in addresses))
+
+    def policy(self, policy: object) -> None:
+        """Writes policy.json."""
+        pathlib.Path(self.options.trust.policy).write_text(json.dumps(policy))
+
+    def auth_file(self, auths: object) -> None:
+        """Writes the global auth file and makes it the one that is read."""
+        path = self.folder / "auth.json"
+        path.write_text(json.dumps(auths))
+        self.options = replace(self.options, auth=replace(self.options.auth, global_file=str(path)))
+
+    def stall_after(self, seconds: float) -> None:
+        """Sets the stall rule."""
+        self.options = replace(self.options, web=replace(self.options.web, stall_s=seconds))
+
+    @contextlib.asynccontextmanager
+    async def engine(self) -> AsyncIterator[PullEngine]:
+        """An engine on the store."""
+        engine = PullEngine(self.store, self.options)
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+    async def pull(self, reference: str, credentials: Credentials | None = None, namespace: str = "") -> PullResult:
+        """Pulls once with an engine of its own."""
+        async with self.engine() as engine:
+            return await engine.pull(PullRequest(reference, credentials, namespace))
+
+    def assert_empty(self) -> None:
+        """Nothing is in the store, not even something staged."""
+        assert self.store.images() == ()
+        assert self.store.layers() == ()
+        self.assert_nothing_staged()
+
+    def assert_nothing_staged(self) -> None:
+        """No layer is half unpacked anywhere below the root."""
+        assert self.store.wait_removed(10.0)
+        staged = [
+            f"{folder}/{name}"
+            for folder, names, files in os.walk(self.folder / "root")
+            if "crio-staging-" in folder
+            for name in (*names, *files)
+            if name != "lock"
+        ]
+        assert staged == []
+
+
+@contextlib.contextmanager
+def open_bench(folder: pathlib.Path, *insecure: str) -> Iterator[Bench]:
+    """A fresh bench below ``folder``; plain HTTP is allowed at the ``insecure`` hosts."""
+    store = open_store(StoreOptions(str(folder / "root"), str(folder / "run")))
+    options = PullOptions(
+        unpack_program=UNPACK,
+        registries=RegistriesFiles(str(folder / "registries.conf"), str(folder / "registries.conf.d"), str(folder / "aliases.conf")),
+        short_names=ShortNameMode.ENFORCING,
+        auth=AuthOptions(),
+        web=WebOptions(certs_dirs=(folder / "certs.d",), stall_s=20.0),
+        trust=TrustOptions(policy=str(folder / "policy.json"), registries_d=(str(folder / "registries.d"),)),
+        platform=Platform("linux", "amd64"),
+    )
+    bench = Bench(folder, store, options)
+    bench.policy(ACCEPT_ALL)
+    bench.insecure(*insecure)
+    try:
+        yield bench
+    finally:
+        store.shutdown()

@@ -1,0 +1,197 @@
+"""A registry that misbehaves on request: a proxy in front of a real one, driven by a script.
+
+It listens on a loopback port, remembers what it was asked, and forwards to the real registry unless a rule of the script answers.
+Rules are functions from a request to an ``Answer`` or None ("not mine"); the first that answers wins. An answer can stop in the
+middle, lie about its length, or hang until the test is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+MAX_HEAD_BYTES = 64 * 1024
+TLS_HANDSHAKE = b"\x16"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request as it came; header names in lower case."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    accepts: tuple[str, ...]
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back. ``cut_at``: close after so many bytes of the body. ``hang_at``: say no more after so many.
+
+    ``length`` is the Content-Length when it is to be a lie.
+    """
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    cut_at: int | None = None
+    hang_at: int | None = None
+    length: int | None = None
+
+
+Rule = Callable[[Seen], Answer | None]
+
+
+@dataclass(slots=True)
+class FaultyRegistry:
+    """A running proxy. Tests append to ``rules`` and read ``seen``."""
+
+    backend: str
+    address: str = ""
+    rules: list[Rule] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    _release: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def forward(self, request: Seen) -> Answer:
+        """What the real registry says; for rules that change it a little. Blocks."""
+        connection = http.client.HTTPConnection(self.backend, timeout=20)
+        try:
+            headers = {name: value for name, value in request.headers.items() if name not in {"host", "accept", "connection"}}
+            if request.accepts:
+                headers["Accept"] = ", ".join(request.accepts)
+            connection.request(request.method, request.target, request.body or None, headers)
+            response = connection.getresponse()
+            kept = tuple(
+                (name, value)
+                for name, value in response.getheaders()
+                if name.lower() not in {"content-length", "transfer-encoding", "connection"}
+            )
+            return Answer(response.status, kept, response.read())
+        finally:
+            connection.close()
+
+    def on(self, pattern: str, answer: Answer | Callable[[Seen], Answer], times: int = 1) -> None:
+        """Adds a rule for paths that contain ``pattern`` (a regular expression); it holds ``times`` times (0: always)."""
+        left = [times]
+
+        def rule(request: Seen) -> Answer | None:
+            if not re.search(pattern, request.target) or left[0] < 0:
+                return None
+            if times:
+                left[0] -= 1
+                if left[0] == 0:
+                    left[0] = -1
+            return answer(request) if callable(answer) else answer
+
+        self.rules.append(rule)
+
+    def change(self, pattern: str, times: int = 1, **changes: object) -> None:
+        """Adds a rule that forwards and then changes fields of the answer."""
+        self.on(pattern, lambda request: replace(self.forward(request), **changes), times)  # type: ignore[arg-type]
+
+    def asked(self, pattern: str) -> list[Seen]:
+        """The requests whose target contains ``pattern``."""
+        return [request for request in self.seen if re.search(pattern, request.target)]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serves one connection."""
+        try:
+            while (request := await _read_request(reader)) is not None:
+                self.seen.append(request)
+                answer = await self._decide(request)
+                if not await self._send(writer, answer):
+                    break
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _decide(self, request: Seen) -> Answer:
+        for rule in self.rules:
+            answer = await asyncio.to_thread(rule, request)
+            if answer is not None:
+                return answer
+        return await asyncio.to_thread(self.forward, request)
+
+    async def _send(self, writer: asyncio.StreamWriter, answer: Answer) -> bool:
+        """Whether the connection can serve another request."""
+        length = len(answer.body) if answer.length is None else answer.length
+        head = [f"HTTP/1.1 {answer.status} {http.client.responses.get(answer.status, 'Odd')}"]
+        head += [f"{name}: {value}" for name, value in answer.headers]
+        head += [f"Content-Length: {length}", "", ""]
+        writer.write("\r\n".join(head).encode())
+        stop = min(one for one in (answer.cut_at, answer.hang_at, len(answer.body)) if one is not None)
+        writer.write(answer.body[:stop])
+        await writer.drain()
+        if answer.hang_at is not None:
+            await self._release.wait()
+        return answer.cut_at is None and answer.hang_at is None and answer.length is None
+
+    def release(self) -> None:
+        """Lets hanging answers end."""
+        self._release.set()
+
+
+async def _read_request(reader: asyncio.StreamReader) -> Seen | None:
+    try:
+        first_byte = await reader.readexactly(1)
+        if first_byte == TLS_HANDSHAKE:
+            return None
+        head = first_byte + await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, target, _ = first.split(" ", 2)
+    pairs = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines if line)]
+    headers = dict(pairs)
+    body = b""
+    if headers.get("transfer-encoding") == "chunked":
+        while size := int(await reader.readline(), 16):
+            body += (await reader.readexactly(size + 2))[:-2]
+        await reader.readline()
+    elif "content-length" in headers:
+        body = await reader.readexactly(int(headers["content-length"]))
+    accepts = tuple(value for name, value in pairs if name == "accept")
+    return Seen(method, target, headers, accepts, body)
+
+
+@contextlib.asynccontextmanager
+async def faulty(backend: str) -> AsyncIterator[FaultyRegistry]:
+    """A proxy in front of the registry at ``backend`` (host:port), on a port of its own."""
+    registry = FaultyRegistry(backend)
+    connections: set[asyncio.Task[None]] = set()
+
+    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        connections.add(task)
+        try:
+            await registry.serve(reader, writer)
+        finally:
+            connections.discard(task)
+
+    server = await asyncio.start_server(on_connection, "127.0.0.1", 0, limit=MAX_HEAD_BYTES)
+    host, port = server.sockets[0].getsockname()[:2]
+    registry.address = f"{host}:{port}"
+    try:
+        yield registry
+    finally:
+        server.close()
+        registry.release()
+        for task in list(connections):
+            task.cancel()
+        if connections:
+            await asyncio.wait(connections)
+        await server.wait_closed()
