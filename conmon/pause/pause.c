@@ -7,7 +7,6 @@
  * All signals are blocked before anything else. PID 1 of a namespace ignores signals with default action, but a blocked one
  * stays pending, so a TERM that arrives before the wait loop starts is not lost.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

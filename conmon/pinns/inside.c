@@ -1,5 +1,4 @@
 /* What happens inside the new namespaces: creating them, host name, loopback, sysctls. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>

@@ -1,5 +1,4 @@
 /* The command line of pinns. */
-#define _GNU_SOURCE
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>

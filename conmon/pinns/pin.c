@@ -1,5 +1,4 @@
 /* The pins: bind mounts of namespace files. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -6,7 +6,6 @@
  * parent writes the id maps and binds the child's namespace files, then the child is killed. Either all pins exist
  * at the end, or none of those made by this run.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -14,6 +13,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -209,9 +209,9 @@ static int run(const struct pinns_options *options)
 int main(int argc, char **argv)
 {
     struct pinns_options options = {0};
-    char *sysctls[argc > 0 ? argc : 1];
+    char **sysctls = calloc((size_t)argc + 1, sizeof *sysctls);
 
-    if (options_parse(argc, argv, sysctls, &options) < 0)
+    if (!sysctls || options_parse(argc, argv, sysctls, &options) < 0)
         return 1;
     if (options.show_help) {
         options_usage(STDOUT_FILENO);
