@@ -24,7 +24,8 @@ _PORT = "KUBE-HP-"
 _MASQS = "CRIO-HOSTPORTS-MASQ"
 _MASQ = "CRIO-MASQ-"
 _LOCAL = "-m addrtype --dst-type LOCAL"
-_JUMPS = (f"-A PREROUTING {_LOCAL} -j {_PORTS}", f"-A OUTPUT {_LOCAL} -j {_PORTS}", f"-A POSTROUTING -j {_MASQS}")
+# ::1 never leaves the loopback interface: translated, a client would wait instead of being refused.
+_NOT_LOOPBACK = {Family.IPV4: "", Family.IPV6: "! -d ::1/128 "}
 # Before the nat hooks no honest packet from outside is for a loopback address: answers still carry the masquerade's.
 _GUARD = "PREROUTING -d 127.0.0.0/8 ! -i lo -j DROP"
 _COMMENT = re.compile(r'--comment "?([A-Za-z0-9_.-]+)"?')
@@ -61,7 +62,7 @@ def parse_saved(text: str) -> Saved:
 def add_script(saved: Saved, family: Family, sandbox_id: str, forwards: Iterable[Forward]) -> str:
     """The lines that add a sandbox's forwards, and what they stand on as far as it is missing."""
     heads = [f":{chain} - [0:0]" for chain in (_PORTS, _MASQS) if chain not in saved.chains]
-    rules = [jump for jump in _JUMPS if jump not in saved.rules]
+    rules = [jump for jump in _jumps(family) if jump not in saved.rules]
     for forward in forwards:
         name = _hash(sandbox_id, forward)
         heads += [f":{_PORT}{name} - [0:0]", f":{_MASQ}{name} - [0:0]"]
@@ -70,6 +71,15 @@ def add_script(saved: Saved, family: Family, sandbox_id: str, forwards: Iterable
     if family is Family.IPV4 and _PORTS not in saved.chains:
         script += "\n".join(["*mangle", f"-A {_GUARD}", "COMMIT", ""])
     return script
+
+
+def _jumps(family: Family) -> tuple[str, ...]:
+    """The ways into the shared chains, written as iptables-save prints them."""
+    return (
+        f"-A PREROUTING {_LOCAL} -j {_PORTS}",
+        f"-A OUTPUT {_NOT_LOOPBACK[family]}{_LOCAL} -j {_PORTS}",
+        f"-A POSTROUTING -j {_MASQS}",
+    )
 
 
 def _rules_of(forward: Forward, name: str, sandbox_id: str) -> list[str]:

@@ -120,7 +120,7 @@ class CniManager:
             network = self._watch.network
             if network is None or not self._watch.status.ready:
                 raise NetworkNotReady(self._watch.status.message)
-            if self._records.find(pod.sandbox_id, network.name):
+            if self._records.has(network.name, pod.sandbox_id):
                 await self._detach(pod.sandbox_id, attachment)
             record = intent(network, attachment)
             self._records.write(record)

@@ -37,10 +37,14 @@ class Records:
         except OSError as error:
             raise Internal(f"cannot write the CNI record {path}: {error.strerror}") from error
 
+    def has(self, network_name: str, sandbox_id: str) -> bool:
+        """Whether a sandbox has a record of a network; costs one look, however many records there are."""
+        return os.path.exists(os.path.join(self._dir, network_name + file_suffix(sandbox_id)))
+
     def find(self, sandbox_id: str, likely_network: str = "") -> tuple[str, ...]:
         """The file names of a sandbox's records; looks at the likely network first, then at all."""
         suffix = file_suffix(sandbox_id)
-        if likely_network and os.path.exists(os.path.join(self._dir, likely_network + suffix)):
+        if likely_network and self.has(likely_network, sandbox_id):
             return (likely_network + suffix,)
         return tuple(name for name in self._names() if name.endswith(suffix))
 
@@ -67,5 +71,5 @@ class Records:
     def _names(self) -> list[str]:
         try:
             return [name for name in os.listdir(self._dir) if _STAGED.search(name) is None]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []

@@ -151,7 +151,8 @@ class NetworkWatch:
             return None
         if not self._status.ready:
             return STATUS_UNTIL_READY_S
-        return STATUS_WHEN_READY_S if self._options.status_grace_period_s > 0 else None
+        grace_s = self._options.status_grace_period_s
+        return min(STATUS_WHEN_READY_S, grace_s) if grace_s > 0 else None
 
     async def _ask(self) -> None:
         network = self._choice.network

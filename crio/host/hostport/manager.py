@@ -46,9 +46,11 @@ class HostportManager:
         runner: Runner = run_here,
         backends: Sequence[Backend] | None = None,
         network: HostNetwork | None = None,
+        conntrack_path: str | None = None,
     ) -> None:
         self._runner = runner
         self._offered = backends
+        self._conntrack_path = conntrack_path
         self._network = network or ProcHostNetwork()
         self._loaded: list[tuple[Backend, Table]] | None = None
         self._load_lock = asyncio.Lock()
@@ -144,7 +146,9 @@ class HostportManager:
     async def _flush_udp(self, new: Sequence[Forward]) -> None:
         """Forget flows that were on their way before the port was forwarded: the kernel would not look again."""
         ports = {forward.host_port for forward in new if forward.protocol is Protocol.UDP}
-        tool = find_tool("conntrack") if ports else ""
+        if ports and self._conntrack_path is None:
+            self._conntrack_path = find_tool("conntrack")
+        tool = self._conntrack_path or ""
         for port in sorted(ports) if tool else ():
             argv = [tool, "-D", "-p", "udp", "--dport", str(port)]
             try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from crio.core.config import PortMapping, Protocol
-from crio.core.errors import AlreadyExists, FailedPrecondition, Internal, InvalidArgument
+from crio.core.errors import AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument
 from crio.core.hostport.mapping import Forward, forwards
+from crio.host import process
 from crio.host.hostport.backends import Table
 from crio.host.hostport.localnet import open_localnet
 from crio.host.hostport.manager import HostportManager
@@ -161,6 +162,21 @@ async def test_the_second_backend_takes_over_when_the_first_does_not_work() -> N
     first.broken = True
     await manager_of(first, second).add("abc", ["10.1.0.2"], WEB)
     assert list(second.table) == ["abc"]
+
+
+async def test_old_flows_to_a_new_udp_port_are_forgotten() -> None:
+    calls: list[list[str]] = []
+
+    async def runner(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes, timeout_s: float) -> process.Completed:
+        calls.append(list(argv))
+        if "54" in argv:
+            raise DeadlineExceeded("too slow")
+        return process.Completed(tuple(argv), 1, b"", b"0 flow entries have been deleted")
+
+    manager = HostportManager(runner, [FakeBackend()], FakeNetwork(), "/usr/sbin/conntrack")
+    ports = [PortMapping(Protocol.UDP, 53, port) for port in (54, 53)] + [PortMapping(Protocol.TCP, 80, 80)]
+    await manager.add("abc", ["10.1.0.2", "fd00::2"], ports)
+    assert calls == [["/usr/sbin/conntrack", "-D", "-p", "udp", "--dport", port] for port in ("53", "54")]
 
 
 async def test_no_backend_is_said_only_when_it_matters() -> None:
