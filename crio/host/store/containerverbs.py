@@ -20,6 +20,7 @@ from crio.host.store.layerverbs import now_text, random_id
 from crio.host.store.mounts import MountEdit
 from crio.host.store.options import ContainerCreate
 from crio.host.store.parts import STABLE, VOLATILE
+from crio.host.store.quota import TreeUsage
 
 
 class ContainerVerbs(ImageVerbs):
@@ -156,7 +157,14 @@ class ContainerVerbs(ImageVerbs):
         record = self.container(container_id)
         if record is None or not record.layer or not self._parts.driver.mounted(record.layer):
             return None
+        if not self.traits.mounts and all(mount.layer != record.layer for mount in self._parts.mounts.entries()):
+            return None
         return self._parts.driver.mount_path(record.layer)
+
+    def writable_usage(self, container_id: str) -> TreeUsage | None:
+        """Return what a container has written to its layer, from the file system's counters; None where it has none."""
+        record = self.container(container_id)
+        return self._parts.driver.usage(record.layer) if record is not None and record.layer else None
 
     def _mount(self, request: MountRequest) -> str:
         parts = self._parts

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from crio.core.errors import CriError, InvalidArgument, NotFound
+from crio.core.storage.findings import Finding
 from crio.core.storage.ids import is_id
+from crio.core.storage.repair import plan_repair
+from crio.host.store.check import find_damage
 from crio.host.store.containerverbs import ContainerVerbs
-from crio.host.store.options import FsUsage
+from crio.host.store.diskerrors import disk_errors
+from crio.host.store.layerverbs import Staged
+from crio.host.store.options import FsUsage, LayerCommit
 from crio.host.store.parts import STABLE, Parts
+from crio.host.store.port import StagedLayer
 from crio.host.store.staging import remove_area, stale_areas
 
 REAP_WAIT_S = 30.0
@@ -42,6 +52,56 @@ class UpkeepVerbs(ContainerVerbs):
                     parts.reaper.submit(parts.area(folder).set_aside(f"{folder}/{name}"))
                     found.append(f"{folder}/{name}")
         return found
+
+    def check(self, quick: bool) -> tuple[Finding, ...]:
+        """Compare records and disk; ``quick`` leaves out the reading of contents. Nothing is changed."""
+        return find_damage(self._parts, quick)
+
+    def repair(self, findings: Sequence[Finding]) -> tuple[str, ...]:
+        """Remove what ``findings`` say is damaged and what lies on it; returns one sentence per removal or refusal.
+
+        A container that is mounted stays, with everything below it: people decide about running work. A layer that can be had
+        again is better mended (``mend_layer``) before this is called.
+        """
+        parts = self._parts
+        plan = plan_repair(findings, parts.layers.view(), parts.images.view(), parts.containers.view())
+        done: list[str] = []
+        for container_id in plan.containers:
+            if self.mount_path(container_id) is not None:
+                done.append(f"container {container_id} is mounted and was left as it is")
+            else:
+                self.delete_container(container_id)
+                done.append(f"removed container {container_id}")
+        for image_id in plan.images:
+            done.append(_attempt(f"image {image_id}", functools.partial(self.delete_image, image_id)))
+        for layer_id in plan.layers:
+            if layer_id in parts.layers.view().by_id:
+                done.append(_attempt(f"layer {layer_id}", functools.partial(self.delete_layer, layer_id)))
+        if plan.orphans:
+            done += [f"removed {path}" for path in self.garbage_collect()]
+        return tuple(done)
+
+    @disk_errors
+    def mend_layer(self, layer_id: str, staged: StagedLayer, commit: LayerCommit) -> None:
+        """Put fresh content into a damaged layer, under its id and link, so that everything above it works again.
+
+        Raises NotFound when it has no record, InvalidArgument when ``commit`` is not of the same content.
+        """
+        assert isinstance(staged, Staged)
+        parts = self._parts
+        with parts.layers.writing() as edit:
+            record = edit.table.by_id.get(layer_id)
+            if record is None:
+                raise NotFound(f"layer {layer_id} is not in the store")
+            if record.diff_digest != commit.diff_id:
+                raise InvalidArgument(f"layer {layer_id} has content {record.diff_digest}, cannot be mended with {commit.diff_id}")
+            source = edit.table.source_of(layer_id) or STABLE
+            children = edit.table.children.get(layer_id, [])
+            parts.driver_of(source).mend(staged.place, layer_id, record.parent, children)
+            os.rename(staged.tar_split_path, parts.tar_split(layer_id, source))
+            edit.replace(replace(record, diff_size=commit.diff_size))
+            edit.save()
+        staged.discard()
 
     def remove_stale_areas(self) -> None:
         """Remove staging areas of processes that are dead. Called once after opening; no lock is needed."""
@@ -82,6 +142,14 @@ def open_parts(parts: Parts) -> None:
             parts.image_driver.prepare()
     with parts.layers.writing(), parts.images.reading(), parts.containers.reading():
         pass
+
+
+def _attempt(what: str, removal: Callable[[], None]) -> str:
+    try:
+        removal()
+    except CriError as error:
+        return f"{what} was left as it is: {error}"
+    return f"removed {what}"
 
 
 def _ids_in(folder: str) -> set[str]:

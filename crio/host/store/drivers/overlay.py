@@ -24,10 +24,11 @@ from crio.host import syscalls
 from crio.host.store.drivers.overlaymount import mount_overlay
 from crio.host.store.drivers.port import LayerLimits, MountRequest, Traits
 from crio.host.store.files import make_directory, read_file, write_new
-from crio.host.store.quota import ProjectQuota
+from crio.host.store.quota import ProjectQuota, TreeUsage
 from crio.host.store.staging import StagingArea, remove_trees
 
 BASE_MODE = 0o555
+_RENAME_EXCHANGE = 2
 _SMALL_FILE_LIMIT = 64 * 1024
 
 
@@ -52,8 +53,20 @@ class OverlayDriver:
         flag = f"{self.home}/.has-mount-program"
         if not os.path.exists(flag):
             write_new(flag, b"false", durable=False, mode=0o600)
+        if self._options.size_bytes or self._options.inodes:
+            self._quota.require()
         if not self._options.skip_mount_home:
             self.ensure_private_home()
+        self._restore_symlinks()
+
+    def _restore_symlinks(self) -> None:
+        """Make the short names again when somebody has deleted them; ``link`` files have them."""
+        layers = self.layer_ids()
+        if len(os.listdir(f"{self.home}/l")) >= len(layers):
+            return
+        for layer_id in layers:
+            with contextlib.suppress(NotFound):
+                self._make_symlink(layer_id)
 
     def ensure_private_home(self) -> None:
         """Bind the home on itself with private propagation unless it is a mount point already."""
@@ -176,7 +189,45 @@ class OverlayDriver:
         if link:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self.home}/l/{link}")
+        self._quota.release(f"{self.home}/{layer_id}/diff")
         return self._area.set_aside(f"{self.home}/{layer_id}")
+
+    def usage(self, layer_id: str) -> TreeUsage | None:
+        """What a container has written, where the file system counts it."""
+        return self._quota.usage(f"{self.home}/{layer_id}/diff")
+
+    def complaint(self, layer_id: str) -> str:
+        """What is missing of the layer's directory."""
+        place = f"{self.home}/{layer_id}"
+        if not os.path.isdir(f"{place}/diff"):
+            return f"{place}/diff does not exist"
+        try:
+            link = self._read_links(place, layer_id)[0]
+        except NotFound:
+            return f"{place}/link does not exist"
+        return "" if link else f"{place}/link is empty"
+
+    def mend(self, place: str, layer_id: str, parent: str | None, children: Sequence[str]) -> None:
+        """Put the staged ``diff`` in place; a lost ``link`` is found again in what a child has written down."""
+        target = f"{self.home}/{layer_id}"
+        make_directory(target)
+        if os.path.isdir(f"{target}/diff"):
+            syscalls.renameat2(f"{place}/diff", f"{target}/diff", _RENAME_EXCHANGE)
+        else:
+            os.rename(f"{place}/diff", f"{target}/diff")
+        if not os.path.exists(f"{target}/link"):
+            self._write_links(target, layer_id, parent, durable=True, link=self._link_in(children))
+        for name in ("work", "merged"):
+            make_directory(f"{target}/{name}")
+        self._make_symlink(layer_id)
+
+    def _link_in(self, children: Sequence[str]) -> str:
+        for child in children:
+            with contextlib.suppress(NotFound):
+                entries = lower_entries(self._links_of(child)[1])
+                if entries:
+                    return entries[0].removeprefix("l/")
+        return ""
 
     def _directory(self, layer_id: str) -> str:
         for home in self._homes:
@@ -196,17 +247,16 @@ class OverlayDriver:
         os.chown(diff, status.st_uid, status.st_gid)
         os.chmod(diff, stat.S_IMODE(status.st_mode))
 
-    def _write_links(self, place: str, layer_id: str, parent: str | None, durable: bool) -> None:
-        link = link_from_random(os.urandom(LINK_BYTES))
-        lower = ""
+    def _write_links(self, place: str, layer_id: str, parent: str | None, durable: bool, link: str = "") -> None:
+        link = link or link_from_random(os.urandom(LINK_BYTES))
         if parent is None:
             make_directory(f"{place}/empty")
         else:
             lower = lower_text(*self._links_of(parent))
             write_new(f"{place}/lower", lower.encode(), durable=durable, mode=0o644)
         write_new(f"{place}/link", link.encode(), durable=durable, mode=0o644)
-        os.mkdir(f"{place}/work", 0o700)
-        os.mkdir(f"{place}/merged", 0o700)
+        make_directory(f"{place}/work")
+        make_directory(f"{place}/merged")
 
     def _make_symlink(self, layer_id: str) -> None:
         link = self._links_of(layer_id)[0]
@@ -265,9 +315,7 @@ class OverlayDriver:
 
     def _limit(self, place: str, limits: LayerLimits) -> None:
         size = limits.size_bytes or self._options.size_bytes
-        inodes = limits.inodes or self._options.inodes
-        if size or inodes:
-            self._quota.limit((f"{place}/diff", f"{place}/work"), size, inodes)
+        self._quota.limit((f"{place}/diff", f"{place}/work"), size, limits.inodes or self._options.inodes)
 
     @contextlib.contextmanager
     def _lowers_shown(self, request: MountRequest) -> Iterator[tuple[str, ...]]:
@@ -287,20 +335,10 @@ class OverlayDriver:
         for entry in entries:
             path = next((f"{home}/{entry}" for home in self._homes if os.path.isdir(f"{home}/{entry}")), None)
             if path is None:
-                path = self._mend_link(entry, layer_id)
+                raise NotFound(f"layer {layer_id} needs {entry}, which is in none of {', '.join(self._homes)}")
             paths.append(path)
             paths += _remapped(path)
         return tuple(paths)
-
-    def _mend_link(self, entry: str, layer_id: str) -> str:
-        """Make a link again that somebody deleted: the ``link`` file of its layer has the name."""
-        name = entry.removeprefix("l/")
-        for other in self.layer_ids():
-            with contextlib.suppress(NotFound):
-                if self._links_of(other)[0] == name:
-                    self._make_symlink(other)
-                    return f"{self.home}/{entry}"
-        raise NotFound(f"layer {layer_id} needs the lower directory {entry}, which is in none of {', '.join(self._homes)}")
 
 
 def is_mount_root(path: str) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from crio.host.store.quota import TreeUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,11 +14,13 @@ class Traits:
     """What callers have to know of a driver.
 
     ``ordered``: a layer can be staged only after its parent was committed. ``stores_whiteouts``: the unpacker leaves whiteouts as
-    overlay's marks; otherwise it carries them out on the tree. ``quota``: limits per container layer are possible.
+    overlay's marks; otherwise it carries them out on the tree. ``mounts``: a
+    layer has to be mounted to be seen whole; otherwise its tree is always there.
     """
 
     ordered: bool
     stores_whiteouts: bool
+    mounts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,17 @@ class Driver(Protocol):
     def mount_path(self, layer_id: str) -> str:
         """Where the merged tree is, or would be."""
 
+    def complaint(self, layer_id: str) -> str:
+        """What is missing of a layer's directory, as a phrase; empty when it looks sound."""
+
+    def mend(self, place: str, layer_id: str, parent: str | None, children: Sequence[str]) -> None:
+        """Exchange a layer's content for the staged one, keeping what ``children`` refer to."""
+
     def set_aside(self, layer_id: str) -> str | None:
         """Rename the layer's directory out of sight and return where it is now, for removal; None when it has none."""
+
+    def usage(self, layer_id: str) -> TreeUsage | None:
+        """What a container's layer holds, from counters; None where nobody counts."""
 
     def release(self) -> None:
         """Undo what ``prepare`` did to the mount table. Called when no layer is mounted."""

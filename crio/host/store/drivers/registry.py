@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from crio.core.errors import InvalidArgument
 from crio.core.storage.driveroptions import DriverOptions
+from crio.host.store.drivers.btrfs import BtrfsDriver
 from crio.host.store.drivers.overlay import OverlayDriver
 from crio.host.store.drivers.port import Driver
+from crio.host.store.drivers.vfs import VfsDriver
 from crio.host.store.staging import StagingArea
 
-DRIVERS = {"overlay": OverlayDriver}
+DRIVERS: dict[str, Callable[[str, Sequence[str], DriverOptions, StagingArea], Driver]] = {
+    "overlay": OverlayDriver,
+    "vfs": VfsDriver,
+    "btrfs": BtrfsDriver,
+}
 _REMOVED = ("aufs", "devicemapper")
 
 
