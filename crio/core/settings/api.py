@@ -54,9 +54,7 @@ class ApiSettings:
     stream_tls_cert: str = setting(
         "", "PEM file with the certificate of the streaming server.", Flag("stream-tls-cert", "CONTAINER_TLS_CERT")
     )
-    stream_tls_key: str = setting(
-        "", "PEM file with the private key of the streaming server.", Flag("stream-tls-key", "CONTAINER_TLS_KEY")
-    )
+    stream_tls_key: str = setting("", "PEM file with the private key of the streaming server.", Flag("stream-tls-key", "CONTAINER_TLS_KEY"))
     stream_tls_ca: str = setting(
         "",
         "PEM file of the authority that client certificates must come from; empty asks for none.",

@@ -42,10 +42,10 @@ def from_text(setting: Setting, text: str) -> Value:
             return _duration(text)
         case Kind.LIST:
             return tuple(part.strip() for part in text.split(",") if part.strip())
-        case Kind.MAP:
-            raise RefusedValueError(text, "a table, which only the configuration file can hold")
         case Kind.STRING:
             return _choice(setting, text)
+        case _:
+            raise RefusedValueError(text, "a table, which only the configuration file can hold")
 
 
 def from_toml(setting: Setting, raw: object) -> Value:
@@ -99,9 +99,10 @@ def _bool_from_text(text: str) -> bool:
 
 def _integer_from_text(text: str) -> int:
     try:
-        return _int64(int(text, 0))
+        number = int(text, 0)
     except ValueError:
         raise RefusedValueError(text, "an integer") from None
+    return _int64(number)
 
 
 def _int64(number: int) -> int:

@@ -106,9 +106,7 @@ def _decode_entry(entry_type: type[T], path: Path, raw: Mapping[str, object], de
 
 
 def _replace(current: T, schema: TableSchema, effective: Mapping[Path, object]) -> T:
-    changes: dict[str, object] = {
-        setting.key: effective[setting.path] for setting in schema.settings if setting.path in effective
-    }
+    changes: dict[str, object] = {setting.key: effective[setting.path] for setting in schema.settings if setting.path in effective}
     for sub in schema.sub_tables:
         inner: object = getattr(current, sub.key)
         if sub.is_single:

@@ -49,9 +49,7 @@ class RuntimeHandler:
     """One runtime that pods can ask for by name."""
 
     runtime_path: str = setting("", "Program of the runtime; empty searches PATH for the handler's name.")
-    runtime_type: RuntimeType = setting(
-        RuntimeType.OCI, "How the daemon talks to it: oci, vm (a containerd shim) or pod (conmon-rs)."
-    )
+    runtime_type: RuntimeType = setting(RuntimeType.OCI, "How the daemon talks to it: oci, vm (a containerd shim) or pod (conmon-rs).")
     runtime_root: str = setting("", "Directory where the runtime keeps its state.")
     inherit_default_runtime: bool = setting(False, "Take path, type, configuration and root from the default runtime.")
     runtime_config_path: str = setting("", "Configuration file for a runtime of type vm.")

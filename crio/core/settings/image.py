@@ -39,9 +39,7 @@ class ImageSettings:
         "Prefix for references that cannot be read as they stand.",
         Flag("default-transport", "CONTAINER_DEFAULT_TRANSPORT"),
     )
-    global_auth_file: str = setting(
-        "", "File with the credentials for registries.", Flag("global-auth-file", "CONTAINER_GLOBAL_AUTH_FILE")
-    )
+    global_auth_file: str = setting("", "File with the credentials for registries.", Flag("global-auth-file", "CONTAINER_GLOBAL_AUTH_FILE"))
     namespaced_auth_dir: str = setting(
         "/etc/crio/auth",
         "Directory of credential files for single Kubernetes namespaces.",

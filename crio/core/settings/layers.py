@@ -90,9 +90,7 @@ def _without_duplicates(entries: tuple[object, ...]) -> tuple[object, ...]:
 
 def _shadowed(path: Path, earlier: Source, later: Source, value: object) -> Finding:
     shown = describe(value) if find_setting(path) is not None else None
-    return Finding(
-        severity=Severity.NOTE, path=path, problem=f"replaced by {later}, which is read later:", value=shown, file=earlier.name
-    )
+    return Finding(severity=Severity.NOTE, path=path, problem=f"replaced by {later}, which is read later:", value=shown, file=earlier.name)
 
 
 def _deprecation(path: Path, merged: Merged) -> list[Finding]:

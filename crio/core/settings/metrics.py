@@ -42,9 +42,7 @@ class MetricsSettings:
     )
     metrics_host: str = setting("127.0.0.1", "Address of the metrics server.", Flag("metrics-host", "CONTAINER_METRICS_HOST"))
     metrics_port: int = setting(9090, "Port of the metrics server.", Flag("metrics-port", "CONTAINER_METRICS_PORT"), rule=PORT)
-    metrics_socket: str = setting(
-        "", "Unix socket that serves the metrics as well.", Flag("metrics-socket", "CONTAINER_METRICS_SOCKET")
-    )
+    metrics_socket: str = setting("", "Unix socket that serves the metrics as well.", Flag("metrics-socket", "CONTAINER_METRICS_SOCKET"))
     metrics_cert: str = setting(
         "",
         "Certificate of the metrics server; made by the daemon when neither it nor the key exists.",

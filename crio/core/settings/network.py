@@ -18,9 +18,7 @@ class NetworkSettings:
         "Name of the network for pods; empty takes the first valid configuration.",
         Flag("cni-default-network", "CONTAINER_CNI_DEFAULT_NETWORK"),
     )
-    network_dir: str = setting(
-        "/etc/cni/net.d/", "Directory of CNI configurations.", Flag("cni-config-dir", "CONTAINER_CNI_CONFIG_DIR")
-    )
+    network_dir: str = setting("/etc/cni/net.d/", "Directory of CNI configurations.", Flag("cni-config-dir", "CONTAINER_CNI_CONFIG_DIR"))
     plugin_dirs: tuple[str, ...] = setting(
         ("/opt/cni/bin/",), "Directories of CNI plugins.", Flag("cni-plugin-dir", "CONTAINER_CNI_PLUGIN_DIR")
     )

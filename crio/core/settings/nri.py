@@ -53,9 +53,7 @@ class NriSettings:
     enable_nri: bool = setting(True, "Let NRI plugins take part.", Flag("enable-nri"))
     nri_listen: str = setting("/var/run/nri/nri.sock", "Unix socket for NRI plugins.", Flag("nri-listen"))
     nri_plugin_dir: str = setting("/opt/nri/plugins", "Directory of plugins that the daemon starts.", Flag("nri-plugin-dir"))
-    nri_plugin_config_dir: str = setting(
-        "/etc/nri/conf.d", "Directory of the plugins' configurations.", Flag("nri-plugin-config-dir")
-    )
+    nri_plugin_config_dir: str = setting("/etc/nri/conf.d", "Directory of the plugins' configurations.", Flag("nri-plugin-config-dir"))
     nri_disable_connections: bool = setting(False, "Refuse plugins that connect from outside.", Flag("nri-disable-connections"))
     nri_plugin_registration_timeout: timedelta = setting(
         timedelta(seconds=5), "Time for a plugin to register.", Flag("nri-plugin-registration-timeout")

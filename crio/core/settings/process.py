@@ -33,9 +33,7 @@ class ProcessOptions:
         "Directory of configuration files that are read after it; empty reads none.",
         Flag("config-dir", "CONTAINER_CONFIG_DIR", short="d"),
     )
-    strict_config: bool = setting(
-        False, "Treat unknown configuration keys as errors.", Flag("strict-config", "CRIO_STRICT_CONFIG")
-    )
+    strict_config: bool = setting(False, "Treat unknown configuration keys as errors.", Flag("strict-config", "CRIO_STRICT_CONFIG"))
     log: str = setting("", "Log file; empty logs to standard error.", Flag("log", "CONTAINER_LOG"))
     log_format: LogFormat = setting(LogFormat.TEXT, "Form of the log lines.", Flag("log-format", "CONTAINER_LOG_FORMAT"))
     profile: bool = setting(False, "Serve profiles over HTTP on the loopback address.", Flag("profile", "CONTAINER_PROFILE"))

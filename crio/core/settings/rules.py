@@ -94,9 +94,7 @@ PER_MILLION: Final = Rule("0 to 1000000", minimum=0, maximum=1_000_000)
 PORT: Final = Rule("0 to 65535", minimum=0, maximum=65535)
 PORT_OR_SERVICE: Final = Rule("a port or the name of a service", _is_port_or_service)
 REGEXP: Final = Rule("a regular expression", _is_regexp)
-SYSCTL: Final = Rule(
-    "KEY=VALUE without spaces around the equals sign", lambda text: not text or re.fullmatch(_SYSCTL, text) is not None
-)
+SYSCTL: Final = Rule("KEY=VALUE without spaces around the equals sign", lambda text: not text or re.fullmatch(_SYSCTL, text) is not None)
 TIME_ZONE: Final = Rule(
     "a time zone such as Europe/Prague, or Local",
     lambda text: not text or re.fullmatch(_TIME_ZONE, text) is not None,

@@ -78,9 +78,7 @@ class RuntimeSettings:
         Flag("default-ulimits", "CONTAINER_DEFAULT_ULIMITS"),
         rule=ULIMIT,
     )
-    no_pivot: bool = setting(
-        False, "Do not use pivot_root, for a root file system in memory.", Flag("no-pivot", "CONTAINER_NO_PIVOT")
-    )
+    no_pivot: bool = setting(False, "Do not use pivot_root, for a root file system in memory.", Flag("no-pivot", "CONTAINER_NO_PIVOT"))
     decryption_keys_path: str = setting(
         "/etc/crio/keys/",
         "Directory of private keys for encrypted images.",
@@ -163,9 +161,7 @@ class RuntimeSettings:
         "File with the list of banned CPUs to restore at start-up; disable restores none.",
         Flag("irqbalance-config-restore-file"),
     )
-    rdt_config_file: str = setting(
-        "", "File with the classes of cache and memory bandwidth.", Flag("rdt-config-file"), reload=Reload.RDT
-    )
+    rdt_config_file: str = setting("", "File with the classes of cache and memory bandwidth.", Flag("rdt-config-file"), reload=Reload.RDT)
     cgroup_manager: CgroupManager = setting(
         CgroupManager.SYSTEMD,
         "Who makes cgroups: systemd or cgroupfs; when unset, cgroupfs on a host without systemd.",
@@ -337,9 +333,7 @@ class RuntimeSettings:
         Flag("enable-criu-support", "CONTAINER_ENABLE_CRIU_SUPPORT"),
         deprecated="use container_level_enabled of [crio.checkpoint_restore]",
     )
-    enable_pod_events: bool = setting(
-        False, "Send container events to the kubelet.", Flag("enable-pod-events", "ENABLE_POD_EVENTS")
-    )
+    enable_pod_events: bool = setting(False, "Send container events to the kubelet.", Flag("enable-pod-events", "ENABLE_POD_EVENTS"))
     hostnetwork_disable_selinux: bool = setting(
         True,
         "Give containers in the host's network no SELinux label.",

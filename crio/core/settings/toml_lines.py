@@ -14,9 +14,7 @@ _KEY_PART: Final = r'"(?:\\.|[^"\\])*"|\'[^\']*\'|[A-Za-z0-9_-]+'
 _KEY: Final = rf"(?:{_KEY_PART})(?:[ \t]*\.[ \t]*(?:{_KEY_PART}))*"
 _BLANK: Final = r"[ \t\r\n]*(?:#[^\n]*(?:\n|$)[ \t\r\n]*)*"
 # Strings come first, so that brackets, hashes and line ends inside of them are not seen; the long quotes before the short.
-_VALUE_TOKEN: Final = (
-    r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[\[{]|[\]}]|\n|[^"\'#\[\]{}\n]+'
-)
+_VALUE_TOKEN: Final = r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[\[{]|[\]}]|\n|[^"\'#\[\]{}\n]+'
 
 
 def lines_of(text: str) -> Mapping[tuple[str, ...], int]:

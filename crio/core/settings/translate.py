@@ -89,9 +89,7 @@ def _translate_runtime(runtime: RuntimeSettings, findings: list[Finding]) -> Run
 def _translate_handler(name: str, handler: RuntimeHandler, runtime: RuntimeSettings, findings: list[Finding]) -> RuntimeHandler:
     path = ("crio", "runtime", "runtimes", name)
     timeout = _raised((*path, "container_create_timeout"), handler.container_create_timeout, MIN_CREATE_TIMEOUT_S, findings)
-    handler = dataclasses.replace(
-        handler, container_create_timeout=timeout, container_min_memory=_size_or_default(path, handler, findings)
-    )
+    handler = dataclasses.replace(handler, container_create_timeout=timeout, container_min_memory=_size_or_default(path, handler, findings))
     if handler.runtime_type is not RuntimeType.OCI:
         return handler
     return dataclasses.replace(
