@@ -149,7 +149,8 @@ def _stop_signal(container: Container) -> pb.Signal:
         name = signal.Signals(signal_number(container.stop_signal)).name
     except ValueError:
         return pb.SIGNAL_RUNTIME_DEFAULT
-    return pb.Signal.Value(f"SIGNAL_{name}") if f"SIGNAL_{name}" in pb.Signal.keys() else pb.SIGNAL_RUNTIME_DEFAULT
+    found = pb.DESCRIPTOR.enum_types_by_name["Signal"].values_by_name.get(f"SIGNAL_{name}")
+    return pb.SIGNAL_RUNTIME_DEFAULT if found is None else pb.Signal.Value(found.name)
 
 
 def container_status(container: Container) -> pb.ContainerStatus:

@@ -78,6 +78,8 @@ class Child:
         self.returncode = self._process.wait()
         _waited.discard(self.pid)
         os.close(self.pid_fd)
+        # An orphan that died while this zombie stood in front of it was not seen by the signal's round.
+        reap_orphans()
 
     def kill_group(self, signal_number: int = signal.SIGKILL) -> None:
         """Signal the child's whole process group; nothing happens when it has been collected."""
@@ -271,3 +273,8 @@ def reap_orphans(known: Callable[[int], bool] = _waited.__contains__) -> list[in
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, found.si_pid, os.WEXITED | os.WNOHANG)
         reaped.append(found.si_pid)
+
+
+def watch_orphans() -> None:
+    """Collect orphans whenever a child of this process ends. Call once, in the loop's thread."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, reap_orphans)

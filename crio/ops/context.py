@@ -12,6 +12,7 @@ from crio.host.cni.manager import CniManager
 from crio.host.exitwatch import ExitWatch
 from crio.host.hostport.manager import HostportManager
 from crio.host.pull.engine import PullEngine
+from crio.host.registry.names import ImageNames
 from crio.host.runtime.handlers import Handlers
 from crio.host.store.port import StorePort
 from crio.ops.flights import Flights
@@ -51,6 +52,7 @@ class Context:
     cni: CniManager
     hostports: HostportManager
     pulls: PullEngine
+    names: ImageNames
     exits: ExitWatch
 
     @property

@@ -71,7 +71,7 @@ def find(ctx: Context, text: str) -> ImageRecord | None:
     pool = tuple(named(record) for record in records.values())
     match = find_by_id(text, pool)
     if match is None:
-        match = find_by_name(ctx.pulls.local_candidates(text), pool)
+        match = find_by_name(ctx.names.candidates(text), pool)
     return records[match.image_id] if match is not None else None
 
 
@@ -149,7 +149,7 @@ async def remove_image(ctx: Context, text: str) -> None:
     if record is None:
         return
     by_id = find_by_id(text, (named(record),)) is not None
-    matching = [] if by_id else [str(name) for name in ctx.pulls.local_candidates(text) if str(name.settled()) in record.names]
+    matching = [] if by_id else [str(name) for name in ctx.names.candidates(text) if str(name.settled()) in record.names]
     await ctx.flights.join(("remove image", record.id), lambda: _remove(ctx, record, matching))
 
 

@@ -1,0 +1,254 @@
+"""Wiring: settings to ports, ports to operations, operations to servers; start in order, stop in reverse.
+
+Nothing is decided here. ``serve`` returns the exit code of the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from crio import __version__
+from crio.core.errors import Internal
+from crio.core.settings.values import Settings
+from crio.cri.image_service import ImageService
+from crio.cri.runtime_service import RuntimeService
+from crio.cri.server import make_server
+from crio.host import logs, namespaces, process, syscalls
+from crio.host.blocking import Blocking
+from crio.host.cgroup.manager import CgroupManager
+from crio.host.cni.manager import CniManager, CniOptions
+from crio.host.config.load import LoadedSettings
+from crio.host.exitwatch import ExitWatch
+from crio.host.facts import probe_host
+from crio.host.frontdoor import FrontDoor, hold_lock, notify_systemd
+from crio.host.hostport.manager import HostportManager
+from crio.host.journal import DiskJournal
+from crio.host.pull.lazy import LazyPulls, pull_engine
+from crio.host.registry.conffiles import RegistriesFiles
+from crio.host.registry.names import ImageNames
+from crio.host.runtime.handlers import probe_handlers
+from crio.host.store import StoreOptions, open_store
+from crio.host.store.port import StorePort
+from crio.ops import exits
+from crio.ops.context import Context, Live, Programs
+from crio.ops.flights import Flights
+from crio.ops.restore import restore
+from crio.ops.stages import Timeline
+from crio.ops.table import Table
+
+if TYPE_CHECKING:
+    from crio.status.api import StatusServer
+
+DRAIN_S: Final = 10.0
+GRPC_GRACE_S: Final = 1.0
+TREE: Final = Path(__file__).resolve().parent.parent
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the command line hands to the daemon."""
+
+    loaded: LoadedSettings
+    registries: RegistriesFiles
+    reload: Callable[[], LoadedSettings]
+    config_text: Callable[[LoadedSettings], str]
+
+
+def find_program(name: str, configured: str = "", *, private: bool = False) -> str:
+    """A C program: as configured, else of this tree, else in PATH. Raises Internal naming where it was looked for."""
+    own = TREE / ("libexec/crio" if private else "bin") / name
+    for candidate in (configured, str(own)):
+        if candidate and os.access(candidate, os.X_OK):
+            return candidate
+    if configured:
+        raise Internal(f"program {configured!r} is not executable: expected {name}")
+    found = shutil.which(name, path=process.PATH)
+    if found is None:
+        raise Internal(f"program {name!r} was found neither at {own} nor in PATH")
+    return found
+
+
+def store_options(settings: Settings) -> StoreOptions:
+    """Where the store is, from the ``[crio]`` table."""
+    root = settings.root
+    return StoreOptions(
+        root=root.root,
+        runroot=root.runroot,
+        driver=root.storage_driver or "overlay",
+        options=root.storage_option,
+        imagestore=root.imagestore,
+    )
+
+
+def _prepare(settings: Settings) -> None:
+    """Directories that the daemon expects; raises OSError."""
+    root, runtime = settings.root, settings.runtime
+    for path, mode in (
+        (root.root, 0o755),
+        (root.runroot, 0o755),
+        (root.log_dir, 0o700),
+        (runtime.container_exits_dir, 0o755),
+        (runtime.container_attach_socket_dir, 0o755),
+        (settings.network.network_dir, 0o755),
+    ):
+        os.makedirs(path, mode=mode, exist_ok=True)
+    namespaces.prepare_directory(runtime.namespaces_dir)
+
+
+async def make_context(start: Start, settings: Settings, group: asyncio.TaskGroup, stack: contextlib.AsyncExitStack) -> Context:
+    """All ports, opened in order; ``stack`` closes them. Raises CriError or OSError."""
+    syscalls.set_child_subreaper()
+    process.watch_orphans()
+    facts = await probe_host()
+    _prepare(settings)
+    for path in {settings.root.root, settings.root.runroot}:
+        lock_fd = hold_lock(os.path.join(path, "crio.lock"), f"the store {settings.root.root}")
+        stack.callback(os.close, lock_fd)
+    blocking = Blocking()
+    stack.callback(blocking.close)
+    store = await blocking.run(open_store, store_options(settings))
+    stack.callback(store.shutdown)
+    handlers = await probe_handlers(settings, facts)
+    network = settings.network
+    cni = CniManager(
+        CniOptions(
+            config_dir=network.network_dir,
+            plugin_dirs=network.plugin_dirs,
+            default_network=network.cni_default_network,
+            status_grace_period_s=network.cni_status_grace_period.total_seconds(),
+        )
+    )
+    await cni.start()
+    stack.push_async_callback(cni.stop)
+    unpack = find_program("unpack", private=True)
+    pulls = LazyPulls(lambda: pull_engine(store, settings, start.registries, unpack))
+    stack.callback(pulls.close)
+    return Context(
+        live=Live(settings),
+        facts=facts,
+        programs=Programs(find_program("conmon"), find_program("pinns", settings.runtime.pinns_path)),
+        store=store,
+        table=Table(DiskJournal(store.container_dir)),
+        flights=Flights(group),
+        timeline=Timeline(),
+        blocking=blocking,
+        handlers=handlers,
+        cgroups=CgroupManager(facts, settings.runtime.cgroup_manager),
+        cni=cni,
+        hostports=HostportManager(),
+        pulls=pulls,
+        names=ImageNames(start.registries),
+        exits=ExitWatch(settings.runtime.container_exits_dir, group),
+    )
+
+
+class LateStatus:
+    """The status server, made when its first client knocks."""
+
+    def __init__(self, ctx: Context, door: FrontDoor, config_text: Callable[[], str], group: asyncio.TaskGroup) -> None:
+        self._ctx, self._door, self._config_text, self._group = ctx, door, config_text, group
+        self._server: StatusServer | None = None
+        asyncio.get_running_loop().add_reader(door.http, self._on_client)
+
+    def _on_client(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._door.http)
+        self._group.create_task(self._start(), name="status server")
+
+    async def _start(self) -> None:
+        from crio.status.api import StatusServer
+
+        self._server = StatusServer(self._ctx, self._config_text())
+        await self._server.start(self._door.http)
+
+    async def stop(self) -> None:
+        """End it, if it ever began."""
+        if self._server is not None:
+            await self._server.stop()
+        else:
+            asyncio.get_running_loop().remove_reader(self._door.http)
+
+
+def _observe(method: str, seconds: float, failed: bool) -> None:
+    """Told of every unary call."""
+    log.debug("%s %s in %.1f ms", method, "failed" if failed else "done", seconds * 1000)
+
+
+async def serve(start: Start) -> int:
+    """Run the daemon until it is told to stop. Raises CriError or OSError when it cannot start."""
+    began = time.monotonic()
+    settings = start.loaded.require()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGUSR2, lambda: gc.collect() and None)
+    async with asyncio.TaskGroup() as group, contextlib.AsyncExitStack() as stack:
+        door = FrontDoor(settings.api.listen)
+        stack.callback(door.close)
+        ctx = await make_context(start, settings, group, stack)
+        ctx.exits.begin(lambda name: exits.on_exit(ctx, name), lambda name: exits.check(ctx, name))
+        stack.callback(ctx.exits.close)
+        await restore(ctx, _journal_of(ctx).read)
+        server = make_server(
+            RuntimeService(ctx),
+            ImageService(ctx),
+            _observe,
+            max_receive_bytes=settings.api.grpc_max_recv_msg_size,
+            max_send_bytes=settings.api.grpc_max_send_msg_size,
+        )
+        server.add_insecure_port(f"unix:{door.grpc_path}")
+        await server.start()
+        stack.push_async_callback(server.stop, GRPC_GRACE_S)
+        status = LateStatus(ctx, door, lambda: start.config_text(start.loaded), group)
+        stack.push_async_callback(status.stop)
+        loop.add_signal_handler(signal.SIGHUP, _reload, ctx, start)
+        door.open()
+        gc.collect()
+        gc.freeze()
+        notify_systemd("READY=1")
+        log.info("listening on %s after %.0f ms", settings.api.listen, (time.monotonic() - began) * 1000)
+        await stopping.wait()
+        notify_systemd("STOPPING=1")
+        log.info("stopping: containers keep running")
+        await ctx.flights.drain(DRAIN_S)
+    return 0
+
+
+def _journal_of(ctx: Context) -> DiskJournal:
+    return DiskJournal(ctx.store.container_dir)
+
+
+def _reload(ctx: Context, start: Start) -> None:
+    """SIGHUP: take over what may change while running; what is wrong is logged and changes nothing."""
+    from crio.core.settings.reload import apply_changes, diff
+
+    loaded = start.reload()
+    if loaded.errors:
+        for finding in loaded.errors:
+            log.error("configuration is not reloaded: %s", finding)
+        return
+    before = ctx.live.settings
+    changes = diff(start.loaded.from_files(), loaded.from_files())
+    ctx.live.settings = apply_changes(before, changes.live)
+    ctx.names.reload()
+    ctx.pulls.reload()
+    runtime = ctx.live.settings.runtime
+    logs.set_up(str(runtime.log_level), message_filter=runtime.log_filter)
+    log.info("configuration reloaded")
+
+
+def version_line() -> str:
+    """The first line of the log."""
+    return f"Starting CRI-O, version: {__version__}"
