@@ -17,6 +17,8 @@ from crio.core.oci.inputs import BindFiles, ResolvedMount, SourcePropagation
 
 _COVERING = ("/dev", "/sys")
 _BIND = ("rbind",)
+# What a client may add: options that take something away, or cost nothing.
+_CLIENT_OPTIONS = frozenset({"noexec", "nosuid", "nodev", "noatime", "nodiratime", "relatime", "sync", "dirsync"})
 _FILE = ("bind", "nosuid", "nodev", "noexec")
 
 
@@ -128,12 +130,21 @@ def client_mount(resolved: ResolvedMount, support: MountSupport) -> SpecMount:
         options += ["ro", "rro"]
     else:
         options.append("ro" if mount.readonly else "rw")
+    options += _client_options(resolved)
     if (mount.uid_mappings or mount.gid_mappings) and not support.idmapped:
         raise FailedPrecondition(f"mount {destination!r} has id mappings, but the runtime or kernel has no idmapped mounts")
     if bool(mount.uid_mappings) != bool(mount.gid_mappings):
         raise InvalidArgument(f"mount {destination!r} has only one of uid_mappings and gid_mappings: expected both or none")
     fstype = resolved.fstype
     return SpecMount(destination, resolved.source, fstype, tuple(options), mount.uid_mappings, mount.gid_mappings)
+
+
+def _client_options(resolved: ResolvedMount) -> tuple[str, ...]:
+    for option in resolved.mount.mount_options:
+        if option not in _CLIENT_OPTIONS:
+            expected = ", ".join(sorted(_CLIENT_OPTIONS))
+            raise InvalidArgument(f"mount {resolved.mount.container_path!r} has the option {option!r}: expected {expected}")
+    return resolved.mount.mount_options
 
 
 def _check_recursive(resolved: ResolvedMount, support: MountSupport) -> None:

@@ -1,0 +1,3 @@
+PROGS += runtime-hybrid
+runtime-hybrid_SRCS := hybrid/hybrid.c
+runtime-hybrid_DEST := libexec/crio

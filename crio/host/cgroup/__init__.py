@@ -1,0 +1,1 @@
+"""Cgroups of both versions: paths for specifications, and folders that are ours."""
