@@ -12,7 +12,7 @@ import contextlib
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -35,6 +35,7 @@ __all__ = ["Bandwidth", "CniManager", "CniOptions", "CniResult", "NetworkStatus"
 _log = logging.getLogger(__name__)
 _DELETED_KEPT = 4096
 _DELETE_FLOOR_S = 10.0
+_RESTART_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ class CniManager:
         await self._watch.start()
         self._group = await asyncio.TaskGroup().__aenter__()
         self._tasks = (
-            self._group.create_task(self._watch.run(), name="cni-watch"),
-            self._group.create_task(self._retry.run(), name="cni-retry"),
+            self._group.create_task(_for_ever(self._watch.run), name="cni-watch"),
+            self._group.create_task(_for_ever(self._retry.run), name="cni-retry"),
         )
 
     async def stop(self) -> None:
@@ -242,6 +243,16 @@ class CniManager:
                 del self._locks[sandbox_id]
             else:
                 self._locks[sandbox_id] = (lock, users - 1)
+
+
+async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
+    """A task root: what nobody foresaw is logged, and the work goes on."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            _log.exception("the pod network's background work broke off and is started again")
+        await asyncio.sleep(_RESTART_S)
 
 
 def _known(pod: PodNetwork) -> Attachment:
