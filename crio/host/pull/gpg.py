@@ -10,7 +10,6 @@ import base64
 import re
 import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
 from crio.core.errors import CriError
 from crio.core.image.digest import Digest
@@ -43,9 +42,7 @@ async def verify_simple(requirement: SignedBy, asked: Reference, digest: Digest,
     keys = await asyncio.to_thread(lambda: [load_key(key) for key in requirement.keys])
     with tempfile.TemporaryDirectory(prefix="crio-gpg-") as home:
         trusted = await _import_keys(home, keys)
-        message = Path(home, "signature")
-        message.write_bytes(signature)
-        done = await _gpg(home, "--decrypt", str(message))
+        done = await _gpg(home, "--decrypt", stdin=signature)
         statuses = _statuses(done.stderr)
         problem = _signer_problem(statuses, trusted)
         if problem is not None:

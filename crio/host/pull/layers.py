@@ -179,10 +179,12 @@ class LayerRun:
             stack.push_async_callback(shop.threads.call, staged.discard)
             commit = _commit_of(report, await step.parent())
             async with shop.lock:
+                # Noted before it happens: a cancelled commit still goes through, and must be taken back.
+                expected_id = layer_id(commit.parent, commit.diff_id)
+                shop.fresh.add(expected_id)
+                if expected_id not in self._claimed:
+                    self._claim(expected_id)
                 placed_id = await shop.threads.call(functools.partial(shop.store.commit_layer, staged, commit))
-                shop.fresh.add(placed_id)
-                if placed_id not in self._claimed:
-                    self._claim(placed_id)
         step.counter.enter(LayerState.COMMITTED)
         return _Placed(placed_id, commit.diff_id)
 

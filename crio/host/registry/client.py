@@ -69,6 +69,11 @@ class RegistryClient:
         """The host as the reference names it."""
         return self._reference.host
 
+    @property
+    def stall_s(self) -> float:
+        """How long the registry may send nothing."""
+        return self._web.stall_s
+
     async def ping(self) -> None:
         """Finds the scheme and the challenge; must come first.
 

@@ -8,6 +8,7 @@ Source: specification E.5.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import aiohttp
 from crio.core.image.digest import Digest
 from crio.core.image.errors import DigestMismatch
 from crio.core.image.replies import ResumeRule
+from crio.host.registry.bodies import splice_body, take_socket
 from crio.host.registry.client import RegistryClient
 from crio.host.registry.http import BrokenDownload
 from crio.host.registry.pipe import PipeFeed
@@ -73,9 +75,23 @@ class Download:
             )
 
     async def _pump(self, response: aiohttp.ClientResponse) -> None:
-        async for chunk in response.content.iter_any():
-            self.offset += len(chunk)
-            if self.size_bytes != UNKNOWN_SIZE and self.offset > self.size_bytes:
-                raise DigestMismatch(f"blob {self.digest}: more than the promised {self.size_bytes} bytes")
-            await self.feed.write(chunk)
-            self.on_bytes(len(chunk))
+        taken = take_socket(response)
+        if taken is None:
+            async for chunk in response.content.iter_any():
+                await self._pass_on(chunk)
+            return
+        try:
+            await self._pass_on(taken.first)
+            await splice_body(taken, self.feed, self._arrived, self.client.stall_s)
+        finally:
+            os.close(taken.socket_fd)
+
+    async def _pass_on(self, chunk: bytes) -> None:
+        if self.size_bytes != UNKNOWN_SIZE and self.offset + len(chunk) > self.size_bytes:
+            raise DigestMismatch(f"blob {self.digest}: more than the promised {self.size_bytes} bytes")
+        await self.feed.write(chunk)
+        self._arrived(len(chunk))
+
+    def _arrived(self, count: int) -> None:
+        self.offset += count
+        self.on_bytes(count)

@@ -65,6 +65,11 @@ class Web:
         self._contexts: dict[tuple[str, bool], ssl.SSLContext] = {}
         self._session: aiohttp.ClientSession | None = None
 
+    @property
+    def stall_s(self) -> float:
+        """How long a peer may send nothing."""
+        return self._options.stall_s
+
     async def __aenter__(self) -> Web:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=self._options.stall_s)
         self._session = aiohttp.ClientSession(
@@ -191,7 +196,7 @@ def _joined(url: URL, location: str) -> URL:
 def _reason(error: OSError) -> str:
     """The kernel's words for a failed connection; asyncio puts its own in front."""
     if isinstance(error, socket.gaierror) or not error.errno:
-        return error.strerror or str(error)
+        return error.strerror or str(error) or type(error).__name__
     return os.strerror(error.errno).lower()
 
 
