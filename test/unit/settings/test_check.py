@@ -190,6 +190,7 @@ def test_a_handler_that_cannot_be_is_dropped(case: str) -> None:
 
 ACCEPTED = {
     "a VM handler": H + "runtime_type = 'vm'\nruntime_path = '/bin/containerd-shim-kata-v2'\nruntime_config_path = '/c'",
+    "an empty type": H + "runtime_type = ''\nno_sync_log = true",
     "a VM handler without a program": H + "runtime_type = 'vm'\nmonitor_cgroup = 'not looked at'",
     "a pod handler with websockets": H + "runtime_type = 'pod'\nstream_websockets = true",
     "a slice for the monitor": H + "monitor_cgroup = 'x.slice'",

@@ -233,6 +233,13 @@ def test_a_mistake_in_storage_conf_is_found(case: str) -> None:
     assert [str(finding) for finding in findings] == [sentence]
 
 
+def test_a_mistake_is_looked_for_in_every_storage_file(host: Host) -> None:
+    host.write("etc/storage.conf", "storage = 1\n")
+    host.write("etc/storage.conf.d/a.conf", "# nothing\n")
+    [finding] = host.load().findings
+    assert (Path(finding.file).name, finding.line) == ("storage.conf", 1)
+
+
 def test_a_driver_order_that_is_no_list_is_ignored() -> None:
     assert read_storage_conf({"storage": {"driver_priority": "vfs"}}, {})[0].driver == ""
 
@@ -246,6 +253,7 @@ def test_documents_merge_by_table() -> None:
 def test_mistakes_in_storage_conf_name_file_and_line(host: Host) -> None:
     host.write("etc/storage.conf", "[storage]\n\ngraphroot = 5\n")
     host.write("etc/storage.conf.d/a.conf", "[storage\n")
+    host.write("usr/storage.conf.d/b.conf", "[other]\n")
     host.environ["CONTAINERS_STORAGE_CONF_OVERRIDE"] = str(host.root / "missing")
     assert host.sentences(host.load()) == [
         "etc/storage.conf.d/a.conf:1: not TOML: Expected ']' at the end of a table declaration (column 9)",

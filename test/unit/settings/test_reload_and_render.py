@@ -53,7 +53,7 @@ RICH = Settings(
     image=ImageSettings(pull_progress_timeout=timedelta(seconds=90)),
     nri=NriSettings(default_validator=NriDefaultValidator(nri_validator_required_plugins=("a", "b"))),
 )
-_STRINGS = st.text(st.characters(exclude_categories=("Cs",)), max_size=6)
+_STRINGS = st.text(st.characters(codec="utf-8"), max_size=6)
 
 
 def _values(setting: Setting) -> st.SearchStrategy[Value]:
