@@ -8,11 +8,29 @@ protobuf message. Source: CRI v1 ``PodSandboxConfig`` and ``ContainerConfig``.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
-EMPTY: Mapping[str, str] = MappingProxyType({})
+
+class _Empty(Mapping[str, str]):
+    """The empty mapping, hashable, so that it can be a dataclass's default (a mapping proxy cannot before Python 3.12)."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: str) -> str:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return 0
+
+
+EMPTY: Mapping[str, str] = _Empty()
 
 
 class NamespaceMode(enum.Enum):
