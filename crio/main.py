@@ -20,7 +20,11 @@ from typing import TYPE_CHECKING, Final
 
 from crio import __version__
 from crio.core.errors import Internal
-from crio.core.settings.values import Settings
+from crio.core.facts import HostFacts
+from crio.core.oci.inputs import HandlerSettings
+from crio.core.settings.handler import DEFAULT_MIN_MEMORY_BYTES
+from crio.core.settings.units import parse_size_bytes
+from crio.core.settings.values import RuntimeHandler, Settings
 from crio.cri.image_service import ImageService
 from crio.cri.runtime_service import RuntimeService
 from crio.cri.server import make_server
@@ -37,10 +41,9 @@ from crio.host.journal import DiskJournal
 from crio.host.pull.lazy import LazyPulls, pull_engine
 from crio.host.registry.conffiles import RegistriesFiles
 from crio.host.registry.names import ImageNames
-from crio.host.runtime.handlers import probe_handlers
+from crio.host.runtime.handlers import HandlerConfig, Surroundings, probe_handlers
 from crio.host.store import StoreOptions, open_store
-from crio.host.store.port import StorePort
-from crio.ops import exits
+from crio.ops import exits, network
 from crio.ops.context import Context, Live, Programs
 from crio.ops.flights import Flights
 from crio.ops.restore import restore
@@ -92,6 +95,61 @@ def store_options(settings: Settings) -> StoreOptions:
     )
 
 
+def handler_config(name: str, handler: RuntimeHandler) -> HandlerConfig:
+    """One ``[crio.runtime.runtimes.NAME]`` as the probes want it."""
+    minimum = DEFAULT_MIN_MEMORY_BYTES
+    try:
+        minimum = parse_size_bytes(handler.container_min_memory) if handler.container_min_memory else minimum
+    except ValueError:
+        log.warning("container_min_memory %r of runtime %r is no size: %d bytes are used", handler.container_min_memory, name, minimum)
+    return HandlerConfig(
+        name=name,
+        path=handler.runtime_path,
+        root=handler.runtime_root,
+        kind=str(handler.runtime_type) or "oci",
+        monitor_path=handler.monitor_path,
+        monitor_env=handler.monitor_env,
+        monitor_cgroup=handler.monitor_cgroup,
+        no_sync_log=handler.no_sync_log,
+        create_timeout_s=handler.container_create_timeout,
+        platform_paths=handler.platform_runtime_paths,
+        spec=HandlerSettings(
+            name=name,
+            allowed_annotations=handler.allowed_annotations,
+            default_annotations=handler.default_annotations,
+            privileged_without_host_devices=handler.privileged_without_host_devices,
+            container_min_memory_bytes=minimum,
+        ),
+    )
+
+
+def _systemd_cgroups(loaded: LoadedSettings, facts: HostFacts) -> bool:
+    """The cgroup manager: as configured, else systemd where it is PID 1."""
+    if loaded.is_set("crio", "runtime", "cgroup_manager"):
+        return str(loaded.settings.runtime.cgroup_manager) == "systemd"
+    log.info("cgroup_manager is not set: using %s", "systemd" if facts.systemd else "cgroupfs, since PID 1 is not systemd")
+    return facts.systemd
+
+
+def _plugin_dirs(loaded: LoadedSettings) -> tuple[str, ...]:
+    """Where CNI plugins are looked for; Debian's directory is the second choice where nobody chose one."""
+    configured = loaded.settings.network.plugin_dirs
+    return configured if loaded.is_set("crio", "network", "plugin_dirs") else (*configured, "/usr/lib/cni")
+
+
+def _surroundings(loaded: LoadedSettings, facts: HostFacts, systemd: bool) -> Surroundings:
+    scratch = os.path.join(loaded.settings.root.runroot, "exec")
+    os.makedirs(scratch, mode=0o700, exist_ok=True)
+    return Surroundings(
+        host=facts,
+        hybrid_path=str(TREE / "libexec/crio/runtime-hybrid"),
+        exec_wait_path=str(TREE / "libexec/crio/exec-wait"),
+        scratch_dir=scratch,
+        systemd_cgroup=systemd,
+        explicit_default=loaded.is_set("crio", "runtime", "default_runtime"),
+    )
+
+
 def _prepare(settings: Settings) -> None:
     """Directories that the daemon expects; raises OSError."""
     root, runtime = settings.root, settings.runtime
@@ -120,12 +178,19 @@ async def make_context(start: Start, settings: Settings, group: asyncio.TaskGrou
     stack.callback(blocking.close)
     store = await blocking.run(open_store, store_options(settings))
     stack.callback(store.shutdown)
-    handlers = await probe_handlers(settings, facts)
+    systemd = _systemd_cgroups(start.loaded, facts)
+    handlers = await probe_handlers(
+        [handler_config(name, handler) for name, handler in settings.runtime.runtimes.items()],
+        settings.runtime.default_runtime,
+        _surroundings(start.loaded, facts, systemd),
+    )
+    for note in handlers.notes:
+        log.warning("%s", note)
     network = settings.network
     cni = CniManager(
         CniOptions(
             config_dir=network.network_dir,
-            plugin_dirs=network.plugin_dirs,
+            plugin_dirs=_plugin_dirs(start.loaded),
             default_network=network.cni_default_network,
             status_grace_period_s=network.cni_status_grace_period.total_seconds(),
         )
@@ -145,7 +210,7 @@ async def make_context(start: Start, settings: Settings, group: asyncio.TaskGrou
         timeline=Timeline(),
         blocking=blocking,
         handlers=handlers,
-        cgroups=CgroupManager(facts, settings.runtime.cgroup_manager),
+        cgroups=CgroupManager(facts.cgroups, systemd),
         cni=cni,
         hostports=HostportManager(),
         pulls=pulls,
@@ -200,7 +265,8 @@ async def serve(start: Start) -> int:
         ctx = await make_context(start, settings, group, stack)
         ctx.exits.begin(lambda name: exits.on_exit(ctx, name), lambda name: exits.check(ctx, name))
         stack.callback(ctx.exits.close)
-        await restore(ctx, _journal_of(ctx).read)
+        await restore(ctx, DiskJournal(ctx.store.container_dir).read)
+        group.create_task(network.clean_up(ctx), name="network clean-up")
         server = make_server(
             RuntimeService(ctx),
             ImageService(ctx),
@@ -213,7 +279,7 @@ async def serve(start: Start) -> int:
         stack.push_async_callback(server.stop, GRPC_GRACE_S)
         status = LateStatus(ctx, door, lambda: start.config_text(start.loaded), group)
         stack.push_async_callback(status.stop)
-        loop.add_signal_handler(signal.SIGHUP, _reload, ctx, start)
+        loop.add_signal_handler(signal.SIGHUP, Reload(ctx, start))
         door.open()
         gc.collect()
         gc.freeze()
@@ -226,27 +292,34 @@ async def serve(start: Start) -> int:
     return 0
 
 
-def _journal_of(ctx: Context) -> DiskJournal:
-    return DiskJournal(ctx.store.container_dir)
-
-
-def _reload(ctx: Context, start: Start) -> None:
+class Reload:
     """SIGHUP: take over what may change while running; what is wrong is logged and changes nothing."""
-    from crio.core.settings.reload import apply_changes, diff
 
-    loaded = start.reload()
-    if loaded.errors:
-        for finding in loaded.errors:
-            log.error("configuration is not reloaded: %s", finding)
-        return
-    before = ctx.live.settings
-    changes = diff(start.loaded.from_files(), loaded.from_files())
-    ctx.live.settings = apply_changes(before, changes.live)
-    ctx.names.reload()
-    ctx.pulls.reload()
-    runtime = ctx.live.settings.runtime
-    logs.set_up(str(runtime.log_level), message_filter=runtime.log_filter)
-    log.info("configuration reloaded")
+    def __init__(self, ctx: Context, start: Start) -> None:
+        self._ctx, self._start = ctx, start
+        self._baseline = start.loaded
+
+    def __call__(self) -> None:
+        """Read the files again and apply what changed since the last time."""
+        from crio.core.settings.reload import apply_changes, diff
+
+        loaded = self._start.reload()
+        if loaded.errors:
+            for finding in loaded.errors:
+                log.error("configuration is not reloaded: %s", finding)
+            return
+        changes = diff(self._baseline.from_files(), loaded.from_files())
+        self._baseline = loaded
+        ctx = self._ctx
+        ctx.live.settings = apply_changes(ctx.live.settings, changes.live)
+        for change in changes.live:
+            log.info('Set config %s to "%s"', change.key, change.new)
+        for change in changes.restart:
+            log.warning("config %s changed to %r: it takes effect with a restart", change.key, change.new)
+        ctx.names.reload()
+        ctx.pulls.reload()
+        runtime = ctx.settings.runtime
+        logs.adjust(str(runtime.log_level), runtime.log_filter)
 
 
 def version_line() -> str:

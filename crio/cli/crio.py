@@ -37,7 +37,7 @@ def _unknown(line: CommandLine, _: Mapping[str, str]) -> int:
 
 
 def _daemon(line: CommandLine, environ: Mapping[str, str]) -> int:
-    from crio.cli.config_cmd import config_text
+    from crio.core.settings.render import Style, render
     from crio.core.settings.values import LogFormat
     from crio.host import logs
     from crio.host.config.load import LoadedSettings, load_settings
@@ -60,7 +60,7 @@ def _daemon(line: CommandLine, environ: Mapping[str, str]) -> int:
     _announce(line, loaded, version_line())
     defaults = RegistriesFiles()
     registries = RegistriesFiles(options.registries_conf or defaults.conf, options.registries_conf_dir or defaults.conf_dir)
-    start = Start(loaded, registries, load, lambda found: config_text(found, is_default=False))
+    start = Start(loaded, registries, load, lambda found: render(found.settings, Style.BARE))
     try:
         return asyncio.run(serve(start))
     except BaseExceptionGroup as group:

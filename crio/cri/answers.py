@@ -53,12 +53,12 @@ def sandbox_item(sandbox: Sandbox) -> pb.PodSandbox:
 
 def _namespace_options(options: core.NamespaceOptions) -> pb.NamespaceOption:
     message = pb.NamespaceOption(
-        network=options.network.value, pid=options.pid.value, ipc=options.ipc.value, target_id=options.target_id
+        network=options.network.name, pid=options.pid.name, ipc=options.ipc.name, target_id=options.target_id
     )
     if options.userns is not None:
-        message.userns_options.mode = options.userns.mode.value
-        message.userns_options.uids.extend(_mapping(item) for item in options.userns.uids)
-        message.userns_options.gids.extend(_mapping(item) for item in options.userns.gids)
+        given = options.userns
+        uids, gids = [_mapping(item) for item in given.uids], [_mapping(item) for item in given.gids]
+        message.userns_options.CopyFrom(pb.UserNamespace(mode=given.mode.name, uids=uids, gids=gids))
     return message
 
 
@@ -118,7 +118,7 @@ def _mount(mount: core.Mount) -> pb.Mount:
         host_path=mount.host_path,
         readonly=mount.readonly,
         recursive_read_only=mount.recursive_read_only,
-        propagation=mount.propagation.value,
+        propagation=f"PROPAGATION_{mount.propagation.name}",
         selinux_relabel=mount.selinux_relabel,
         uidMappings=[_mapping(item) for item in mount.uid_mappings],
         gidMappings=[_mapping(item) for item in mount.gid_mappings],
@@ -144,13 +144,13 @@ def _resources(limits: core.Resources) -> pb.LinuxContainerResources:
     )
 
 
-def _stop_signal(container: Container) -> pb.Signal:
+def _stop_signal(container: Container) -> str:
+    """The CRI's name of the signal that a stop sends first."""
     try:
-        name = signal.Signals(signal_number(container.stop_signal)).name
+        name = f"SIGNAL_{signal.Signals(signal_number(container.stop_signal)).name}"
     except ValueError:
-        return pb.SIGNAL_RUNTIME_DEFAULT
-    found = pb.DESCRIPTOR.enum_types_by_name["Signal"].values_by_name.get(f"SIGNAL_{name}")
-    return pb.SIGNAL_RUNTIME_DEFAULT if found is None else pb.Signal.Value(found.name)
+        return "SIGNAL_RUNTIME_DEFAULT"
+    return name if name in pb.DESCRIPTOR.enum_types_by_name["Signal"].values_by_name else "SIGNAL_RUNTIME_DEFAULT"
 
 
 def container_status(container: Container) -> pb.ContainerStatus:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc.aio
 import orjson
@@ -17,7 +17,7 @@ from crio.cri import api_pb2 as pb
 from crio.ops import images
 from crio.ops.context import Context
 
-Rpc = grpc.aio.ServicerContext[Any, Any]
+Rpc: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 def credentials(auth: pb.AuthConfig) -> Credentials | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc.aio
 import orjson
@@ -26,7 +26,7 @@ from crio.ops.start_container import start_container
 from crio.ops.stop_container import stop_container
 from crio.ops.stop_pod import DEFAULT_TIMEOUT_S, remove_pod, stop_pod
 
-Rpc = grpc.aio.ServicerContext[Any, Any]
+Rpc: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 RUNTIME_NAME: Final = "cri-o"
 API_VERSION: Final = "v1"
 KUBELET_VERSION: Final = "0.1.0"

@@ -1,74 +1,64 @@
-"""Changes of directories, as the kernel tells them: one inotify descriptor, awaited on the loop.
+"""Watching directories: one inotify instance on the running loop, one callback per event.
 
-It says only *that* something in a watched directory changed; who cares reads the directory again. That is why a queue
-overflow, which loses the details, loses nothing here. Source: inotify(7).
+Source: inotify(7).
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
+import asyncio
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Final
 
-from crio.host.process import wait_readable
+from crio.host import syscalls
 
-_IN_CLOSE_WRITE = 0x8
-_IN_MOVED = 0xC0
-_IN_CREATE = 0x100
-_IN_DELETE = 0x200
-_IN_DELETE_SELF = 0x400
-_IN_MOVE_SELF = 0x800
-_IN_IGNORED = 0x8000
-_IN_ONLYDIR = 0x01000000
-_MASK = _IN_CLOSE_WRITE | _IN_MOVED | _IN_CREATE | _IN_DELETE | _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_ONLYDIR
-_EVENT = struct.Struct("iIII")
-_READ_BYTES = 65536
+IN_MODIFY: Final = 0x002
+IN_CLOSE_WRITE: Final = 0x008
+IN_MOVED_FROM: Final = 0x040
+IN_MOVED_TO: Final = 0x080
+IN_CREATE: Final = 0x100
+IN_DELETE: Final = 0x200
+IN_DELETE_SELF: Final = 0x400
+IN_MOVE_SELF: Final = 0x800
+IN_Q_OVERFLOW: Final = 0x4000
+IN_ONLYDIR: Final = 0x01000000
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_HEADER = struct.Struct("iIII")
 
 
 class DirectoryWatch:
-    """Watches directories; those that do not exist are taken up by ``rearm`` once they do. ``close`` it."""
+    """Calls ``on_event(path of the directory, name, mask)`` for each event; ``name`` is empty for the directory itself.
 
-    def __init__(self, paths: Sequence[str]) -> None:
-        self._fd = int(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
-        if self._fd < 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "inotify")
-        self._paths = tuple(dict.fromkeys(paths))
-        self._watched: dict[int, str] = {}
-        self.rearm()
+    An overflow of the kernel's queue comes as mask IN_Q_OVERFLOW with empty path: the receiver reads the directories anew.
+    """
 
-    def rearm(self) -> tuple[str, ...]:
-        """Watches what is not watched yet; returns the directories that still cannot be."""
-        for path in self._paths:
-            if path not in self._watched.values():
-                number = int(_libc.inotify_add_watch(self._fd, os.fsencode(path), _MASK))
-                if number >= 0:
-                    self._watched[number] = path
-        return tuple(path for path in self._paths if path not in self._watched.values())
+    def __init__(self, on_event: Callable[[str, str, int], None]) -> None:
+        self._on_event = on_event
+        self._paths: dict[int, str] = {}
+        self._fd = syscalls.inotify_init()
+        asyncio.get_running_loop().add_reader(self._fd, self._on_readable)
 
-    async def wait_changed(self) -> None:
-        """Wait until something in a watched directory changed; takes all events that are there."""
-        await wait_readable(self._fd)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self._take(os.read(self._fd, _READ_BYTES))
-
-    def _take(self, events: bytes) -> None:
-        offset = 0
-        while offset < len(events):
-            number, mask, _cookie, name_bytes = _EVENT.unpack_from(events, offset)
-            offset += _EVENT.size + name_bytes
-            if mask & _IN_MOVE_SELF:
-                # The watch follows the inode to its new name; what matters is the path.
-                _libc.inotify_rm_watch(self._fd, number)
-            if mask & (_IN_IGNORED | _IN_MOVE_SELF):
-                self._watched.pop(number, None)
+    def add(self, path: str, mask: int) -> None:
+        """Watch a directory; raises OSError when it is not there."""
+        self._paths[syscalls.inotify_add(self._fd, path, mask)] = path
 
     def close(self) -> None:
-        """Close the descriptor; more than once is harmless."""
+        """Stop watching everything."""
         if self._fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._fd)
             os.close(self._fd)
             self._fd = -1
+
+    def _on_readable(self) -> None:
+        try:
+            data = os.read(self._fd, 65536)
+        except BlockingIOError:
+            return
+        offset = 0
+        while offset < len(data):
+            watch, mask, _, length = _HEADER.unpack_from(data, offset)
+            offset += _HEADER.size
+            name = os.fsdecode(data[offset : offset + length].rstrip(b"\0"))
+            offset += length
+            self._on_event(self._paths.get(watch, ""), name, mask)

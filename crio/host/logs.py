@@ -59,16 +59,32 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up(level: str, *, json_lines: bool = False, path: str = "", message_filter: str = "") -> None:
-    """Send all logging to ``path``, or to stderr; may be called again after a reload. Raises OSError, re.error."""
+    """Send all logging to ``path``, or to stderr. Raises OSError, re.error."""
     stream = sys.stderr
     if path:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_SYNC | os.O_CLOEXEC, 0o666)
         stream = os.fdopen(fd, "a", encoding="utf-8")
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if json_lines else TextFormatter())
-    if message_filter:
-        wanted = re.compile(message_filter)
-        handler.addFilter(lambda record: wanted.search(record.getMessage()) is not None)
+    logging.getLogger().handlers[:] = [handler]
+    adjust(level, message_filter)
+
+
+def adjust(level: str, message_filter: str) -> None:
+    """Change what is logged, not where."""
     root = logging.getLogger()
-    root.handlers[:] = [handler]
     root.setLevel(LEVELS[level])
+    for handler in root.handlers:
+        handler.filters[:] = [_Matching(message_filter)] if message_filter else []
+
+
+class _Matching(logging.Filter):
+    """Lets lines pass whose message matches."""
+
+    def __init__(self, pattern: str) -> None:
+        super().__init__()
+        self._pattern = re.compile(pattern)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        return self._pattern.search(record.getMessage()) is not None

@@ -11,7 +11,7 @@ from crio.host.cgroup.manager import CgroupManager
 from crio.host.cni.manager import CniManager
 from crio.host.exitwatch import ExitWatch
 from crio.host.hostport.manager import HostportManager
-from crio.host.pull.engine import PullEngine
+from crio.host.pull.lazy import LazyPulls
 from crio.host.registry.names import ImageNames
 from crio.host.runtime.handlers import Handlers
 from crio.host.store.port import StorePort
@@ -51,7 +51,7 @@ class Context:
     cgroups: CgroupManager
     cni: CniManager
     hostports: HostportManager
-    pulls: PullEngine
+    pulls: LazyPulls
     names: ImageNames
     exits: ExitWatch
 

@@ -171,6 +171,6 @@ def monitor_request(ctx: Context, container: Container, handler: Handler) -> mon
         no_pivot=runtime.no_pivot,
         no_sync_log=handler.no_sync_log,
         syslog=True,
-        env=handler.monitor_env,
+        env=dict(entry.partition("=")[::2] for entry in handler.monitor_env),
         timeout_s=handler.create_timeout_s,
     )

@@ -13,7 +13,7 @@ from crio.core.image.imageconfig import ImageConfig, image_user, parse_image_con
 from crio.core.image.names import NamedImage, find_by_id, find_by_name, repo_digests, repo_tags
 from crio.core.image.pinned import pinned_images
 from crio.core.storage.records import ImageRecord
-from crio.host.pull.engine import PullRequest, PullResult
+from crio.host.pull.options import PullRequest, PullResult
 from crio.host.pull.progress import PullProgress
 from crio.ops.context import Context
 

@@ -15,7 +15,7 @@ from crio.core.lifecycle import ContainerState
 from crio.core.records import Container, Sandbox
 from crio.core.storage.records import ImageRecord
 from crio.host import monitor
-from crio.host.pull.engine import PullRequest
+from crio.host.pull.options import PullRequest
 from crio.host.runtime.handlers import Handler
 from crio.ops import images, specs
 from crio.ops.context import Context

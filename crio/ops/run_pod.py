@@ -22,6 +22,7 @@ from crio.core.naming import infra_name, sandbox_name
 from crio.core.podfiles import hosts_file, pod_hostname, resolv_conf
 from crio.core.records import Sandbox
 from crio.host import namespaces, podfs
+from crio.host.files import write_atomic
 from crio.host.runtime.handlers import Handler
 from crio.host.store.options import ContainerCreate
 from crio.ops import infra, network, specs
@@ -166,7 +167,7 @@ async def _furnish(ctx: Context, sandbox: Sandbox, undo: Undo) -> Sandbox:
     connected_sandbox = connected.result()
     if sandbox.config.security.namespaces.network is not NamespaceMode.NODE:
         text = hosts_file(sandbox.hostname, connected_sandbox.ips)
-        podfs.write_atomic(sandbox.hosts_path, text.encode(), 0o644)
+        write_atomic(sandbox.hosts_path, text.encode(), 0o644)
     return connected_sandbox
 
 

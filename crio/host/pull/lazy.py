@@ -58,6 +58,7 @@ def pull_engine(store: PullStore, settings: Settings, files: RegistriesFiles, un
     from crio.host.registry.http import WebOptions
 
     image = settings.image
+    certs = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
     stall_s = image.pull_progress_timeout.total_seconds()
     return PullEngine(
         store,
@@ -67,10 +68,7 @@ def pull_engine(store: PullStore, settings: Settings, files: RegistriesFiles, un
             short_names=ShortNameMode(str(image.short_name_mode)),
             auth=AuthOptions(image.global_auth_file, default_auth_files(os.environ, os.getuid())),
             namespaced_auth_dir=image.namespaced_auth_dir,
-            web=WebOptions(
-                certs_dirs=(Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d")),
-                **({"stall_s": stall_s} if stall_s > 0 else {}),
-            ),
+            web=WebOptions(certs_dirs=certs, stall_s=stall_s) if stall_s > 0 else WebOptions(certs_dirs=certs),
             trust=TrustOptions(policy=image.signature_policy, policy_dir=image.signature_policy_dir),
             big_files_dir=image.big_files_temporary_dir or "/var/tmp",
         ),
