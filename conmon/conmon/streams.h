@@ -5,7 +5,9 @@
  *
  * A read takes up to 64 KiB. When it was full, more is waiting, so an unfinished line at its end is carried over to the
  * next read; otherwise it is logged at once as a partial record. A pipe that was found full is enlarged, so that only
- * chatty containers cost kernel memory.
+ * chatty containers cost kernel memory. A writer of many small pieces would cost a read, a write and a wake-up for
+ * each of them; when reads follow each other closely and find little, the monitor naps for some 60 microseconds first,
+ * much less than such a writer needs to fill the pipe.
  */
 #ifndef CONMON_STREAMS_H
 #define CONMON_STREAMS_H
@@ -24,6 +26,7 @@ struct stream {
     bool ready; /* may have data */
     bool enlarged;
     int64_t wait_until_ns; /* the policy's */
+    int64_t read_ns;       /* of the last read that found little, 0 otherwise */
     size_t carried;        /* bytes of an unfinished line at the start of `data` */
     char *data;            /* STREAM_BUFFER_BYTES, borrowed */
     struct watch watch;
