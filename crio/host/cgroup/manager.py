@@ -58,6 +58,11 @@ class CgroupManager:
             return (self._facts.v2_mount,)
         return tuple(dict.fromkeys(self._facts.v1.values()))
 
+    def _everywhere(self) -> tuple[str, ...]:
+        """All mounts: beside v1 a runtime also makes folders in a v2 hierarchy."""
+        v2 = (self._facts.v2_mount,) if self._facts.v2_mount and not self._facts.unified else ()
+        return (*self.mounts(), *v2)
+
     def folder(self, path: str, controller: str) -> str:
         """The folder of a cgroup in the hierarchy of a controller; raises KeyError when it is not mounted."""
         mount = self._facts.v2_mount if self._facts.unified else self._facts.v1[controller]
@@ -80,16 +85,16 @@ class CgroupManager:
         """Remove a cgroup and those below it from every hierarchy; says whether none is left. Processes in one keep it."""
         if not path.strip("/"):
             return False
-        return all([_remove(mount + path) for mount in self.mounts()])
+        return all([_remove(mount + path) for mount in self._everywhere()])
 
     def exists(self, path: str) -> bool:
         """Whether the cgroup is there in any hierarchy."""
-        return any(os.path.isdir(mount + path) for mount in self.mounts())
+        return any(os.path.isdir(mount + path) for mount in self._everywhere())
 
     def processes(self, path: str) -> tuple[int, ...]:
         """The processes in a cgroup and below it, in any hierarchy."""
         found: set[int] = set()
-        for mount in self.mounts():
+        for mount in self._everywhere():
             for folder in _below(mount + path):
                 found.update(_read_processes(folder))
         return tuple(sorted(found))

@@ -15,7 +15,7 @@ from crio.core.oci.features import RuntimeFeatures
 from crio.host.process import PATH
 
 _MISSING = ("does not exist", "no such container")
-_GONE = ("not running", "no such process", "process already finished", "is not running", "stopped container", "no such file")
+_GONE = ("not running", "no such process", "process already finished", "is not running", "stopped container")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,10 @@ def error_text(stderr: bytes) -> str:
 def is_missing(container_id: str, text: str) -> bool:
     """Whether a runtime says that it does not know the container."""
     lowered = text.lower()
-    return any(words in lowered for words in _MISSING) or (f"/{container_id}" in text and "no such file or directory" in lowered)
+    if any(words in lowered for words in _MISSING):
+        return True
+    # crun has no words of its own for it: its folder of the container, or the first file in there, cannot be opened.
+    return "no such file or directory" in lowered and any(f"/{container_id}{end}" in text for end in ("/status", "'", "`"))
 
 
 def is_gone(text: str) -> bool:

@@ -278,7 +278,7 @@ class _ExecSession:
 
 def exec_error(container_id: str, text: str) -> CriError:
     """The expected outcome behind a runtime that could not start a command."""
-    if is_missing(container_id, text) or "container not running" in text or "not running" in text or "is stopped" in text:
+    if is_missing(container_id, text) or is_gone(text):
         return NotFound(f"container {container_id!r} does not run: {text}")
     return Internal(f"cannot run a command in container {container_id!r}: {text or 'the runtime gave no reason'}")
 
