@@ -83,7 +83,7 @@ def wanted(layer: str) -> list[str]:
 
 def pinned() -> dict[str, str]:
     """The versions that the present lock files hold, by package."""
-    pins = {}
+    pins: dict[str, str] = {}
     for layer in LAYERS:
         path = FOLDER / f"{layer}.txt"
         if path.exists():

@@ -147,9 +147,7 @@ def _config(image: Image, architecture: str) -> Document:
 
 def _manifest(image: Image, config: Document) -> Document:
     types = MEDIA_TYPES[image.format]
-    layers = [
-        {"mediaType": types.layers[layer.compression], "digest": layer.digest, "size": len(layer.blob)} for layer in image.layers
-    ]
+    layers = [{"mediaType": types.layers[layer.compression], "digest": layer.digest, "size": len(layer.blob)} for layer in image.layers]
     value: JsonObject = {
         "schemaVersion": 2,
         "mediaType": types.manifest,

@@ -69,16 +69,14 @@ LEFT = {
 @pytest.mark.parametrize("kind", LEFT)
 def test_what_is_left_behind_is_told(kind: str, leak_scope: leaks.Scope, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaks, "SETTLE_S", 0.1)
-    with contextlib.ExitStack() as undo:
-        with pytest.raises(AssertionError, match=f"(?s)left behind:.*{kind}: "), leaks.checked(leak_scope):
-            undo.enter_context(LEFT[kind]())
+    with contextlib.ExitStack() as undo, pytest.raises(AssertionError, match=rf"(?s)left behind:.*{kind}: "), leaks.checked(leak_scope):
+        undo.enter_context(LEFT[kind]())
 
 
 def test_a_mount_left_behind_is_told(leak_scope: leaks.Scope, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setattr(leaks, "SETTLE_S", 0.1)
-    with contextlib.ExitStack() as undo:
-        with pytest.raises(AssertionError, match="mount: .*tmpfs"), leaks.checked(leak_scope):
-            undo.enter_context(commands(f"mount -t tmpfs none {tmp_path}", f"umount {tmp_path}"))
+    with contextlib.ExitStack() as undo, pytest.raises(AssertionError, match=r"mount: .*tmpfs"), leaks.checked(leak_scope):
+        undo.enter_context(commands(f"mount -t tmpfs none {tmp_path}", f"umount {tmp_path}"))
 
 
 def test_what_goes_in_time_is_no_leak(leak_scope: leaks.Scope) -> None:
