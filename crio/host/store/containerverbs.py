@@ -48,15 +48,15 @@ class ContainerVerbs(ImageVerbs):
                 parts.driver.create(layer.id, parent, LayerLimits(create.size_bytes))
                 undo.callback(lambda: parts.reaper.submit(*parts.set_aside_layer(layer.id, source)))
                 layers.add(layer, source)
-                layers.save()
+                layers.save(settle=False)
             record = _container_of(create, layer.id if layer is not None else "")
             containers.add(record, source)
             try:
-                containers.save()
+                containers.save(settle=False)
             except BaseException:
                 if layer is not None:
                     layers.remove([layer.id])
-                    layers.save()
+                    layers.save(settle=False)
                 raise
             undo.pop_all()
             return record
@@ -122,10 +122,10 @@ class ContainerVerbs(ImageVerbs):
             if record is not None and record.layer:
                 aside += self._remove_layer(layers.table, record)
                 layers.remove([record.layer])
-                layers.save()
+                layers.save(settle=False)
             if record is not None:
                 containers.remove([record.id])
-                containers.save()
+                containers.save(settle=False)
             if is_id(full_id):
                 for folder in (parts.places.containers, parts.places.run_containers):
                     aside.append(parts.area(folder).set_aside(f"{folder}/{full_id}"))
@@ -149,7 +149,7 @@ class ContainerVerbs(ImageVerbs):
             if record is None:
                 raise NotFound(f"container {container_id} is not in the store")
             edit.replace(replace(record, metadata=metadata))
-            edit.save()
+            edit.save(settle=False)
             return edit.table.by_id[record.id]
 
     def mount_path(self, container_id: str) -> str | None:

@@ -121,8 +121,10 @@ class Index(Generic[R, T]):
         for lock in self._locks:
             lock.close()
 
-    def save(self, held: Sequence[HeldLock], sources: Sequence[tuple[R, ...]], changed: frozenset[int]) -> T:
-        """Write the changed files, tokens first, and return the new table."""
+    def save(
+        self, held: Sequence[HeldLock], sources: Sequence[tuple[R, ...]], changed: frozenset[int], *, settle: bool
+    ) -> T:
+        """Write the changed files, tokens first, and return the new table. With ``settle`` the renames are synced as well."""
         self._snapshot = None
         with contextlib.ExitStack() as undo:
             temporaries = {}
@@ -135,7 +137,7 @@ class Index(Generic[R, T]):
             for lock in sorted({self._files[number].lock for number in changed}):
                 held[lock].write_token()
             for number, temporary in temporaries.items():
-                install(temporary, self._files[number].path, durable=self._files[number].durable)
+                install(temporary, self._files[number].path, durable=settle and self._files[number].durable)
         table = self._codec.table(sources)
         self._snapshot = _Snapshot(table, tuple(one.token() for one in held), self._stamps())
         return table
@@ -248,10 +250,13 @@ class Edit(Generic[R, T]):
                 self._sources[number] = left
                 self._changed.add(number)
 
-    def save(self) -> None:
-        """Write what changed; afterwards ``table`` has it. Raises OSError, the old files being intact."""
+    def save(self, settle: bool = True) -> None:
+        """Write what changed; afterwards ``table`` has it. Raises OSError, the old files being intact.
+
+        Without ``settle`` a power cut may bring the previous index back, whole: enough for containers, which it ends anyway.
+        """
         if self._changed:
-            self.table = self._index.save(self._held, self._sources, frozenset(self._changed))
+            self.table = self._index.save(self._held, self._sources, frozenset(self._changed), settle=settle)
             self._changed.clear()
         for record_id in self._gone:
             self._index.forget(record_id)

@@ -201,6 +201,12 @@ class Parts:
             area.set_aside(f"{folder}/{layer_id}"),
         ]
 
+    def release_drivers(self) -> None:
+        """Undo what the drivers did to the mount table."""
+        self.driver.release()
+        if self.image_driver is not self.driver:
+            self.image_driver.release()
+
     def close(self) -> None:
         """Close descriptors and remove the staging areas."""
         closing: list[_Closable] = [self.layers, self.images, self.containers, self.mounts, self.graph_lock, *self.additional]

@@ -32,6 +32,7 @@ def open_store(options: StoreOptions) -> Store:
             store = Store(parts)
             store.remove_stale_areas()
         except BaseException:
+            parts.release_drivers()
             parts.close()
             raise
     except OSError as error:

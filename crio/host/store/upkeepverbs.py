@@ -125,13 +125,14 @@ class UpkeepVerbs(ContainerVerbs):
     def shutdown(self) -> None:
         """Finish removals, undo the home's mount when no layer is mounted, close what is open. Containers stay as they are."""
         parts = self._parts
-        parts.reaper.wait(REAP_WAIT_S)
-        mounted = any(mount.count > 0 for mount in parts.mounts.entries())
-        parts.close()
-        if not mounted:
-            with parts.graph_lock.writing():
-                for driver in {id(one): one for one in (parts.driver, parts.image_driver)}.values():
-                    driver.release()
+        try:
+            parts.reaper.wait(REAP_WAIT_S)
+            mounted = any(mount.count > 0 for mount in parts.mounts.entries())
+            if not mounted:
+                with parts.graph_lock.writing():
+                    parts.release_drivers()
+        finally:
+            parts.close()
 
 
 def open_parts(parts: Parts) -> None:
