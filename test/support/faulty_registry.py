@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import http.client
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -111,11 +112,11 @@ class FaultyRegistry:
                 answer = await self._decide(request)
                 if not await self._send(writer, answer):
                     break
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
                 await writer.wait_closed()
 
     async def _decide(self, request: Seen) -> Answer:
@@ -168,8 +169,8 @@ async def _read_request(reader: asyncio.StreamReader) -> Seen | None:
 
 
 @contextlib.asynccontextmanager
-async def faulty(backend: str) -> AsyncIterator[FaultyRegistry]:
-    """A proxy in front of the registry at ``backend`` (host:port), on a port of its own."""
+async def faulty(backend: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[FaultyRegistry]:
+    """A proxy in front of the registry at ``backend`` (host:port), on a port of its own; with ``tls`` it speaks HTTPS."""
     registry = FaultyRegistry(backend)
     connections: set[asyncio.Task[None]] = set()
 
@@ -182,7 +183,7 @@ async def faulty(backend: str) -> AsyncIterator[FaultyRegistry]:
         finally:
             connections.discard(task)
 
-    server = await asyncio.start_server(on_connection, "127.0.0.1", 0, limit=MAX_HEAD_BYTES)
+    server = await asyncio.start_server(on_connection, "127.0.0.1", 0, limit=MAX_HEAD_BYTES, ssl=tls)
     host, port = server.sockets[0].getsockname()[:2]
     registry.address = f"{host}:{port}"
     try:

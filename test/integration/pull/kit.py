@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from crio.core.image.auth import Credentials
 from crio.core.image.platform import Platform
 from crio.core.image.registries import ShortNameMode
+from crio.host import syscalls
 from crio.host.pull.engine import PullEngine
 from crio.host.pull.options import PullOptions, PullRequest, PullResult, TrustOptions
 from crio.host.registry.conffiles import RegistriesFiles
 from crio.host.registry.credentials import AuthOptions
 from crio.host.registry.http import WebOptions
 from crio.host.store.options import StoreOptions
+from crio.host.store.staging import mounts_below
 from crio.host.store.store import Store, open_store
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -108,3 +110,6 @@ def open_bench(folder: pathlib.Path, *insecure: str) -> Iterator[Bench]:
         yield bench
     finally:
         store.shutdown()
+        # The store leaves its private mount when something of it is still open; the tests must not.
+        for point in mounts_below([str(folder)]):
+            syscalls.umount(point, syscalls.MNT_DETACH)
