@@ -252,7 +252,7 @@ bool streams_work(struct streams *streams)
 
     if (streams->capturing && !streams->capture_passed) {
         read_capture(streams);
-        return more;
+        return more || streams->stream[1].ready;
     }
     return read_stream(&streams->stream[1]) || more;
 }
