@@ -287,9 +287,6 @@ def request_log_reopen(bundle: str) -> None:
         os.close(fd)
 
 
-def forget(bundle: str, persist_dir: str, exits_dir: str, container_id: str) -> None:
-    """Remove the files of a monitor that has ended."""
-    remove_quietly(
-        os.path.join(exits_dir, container_id), os.path.join(persist_dir, "exit"), os.path.join(persist_dir, "oom"),
-        os.path.join(bundle, "oom"),
-    )  # fmt: skip
+def forget(container_id: str, exits_dir: str, socket_dir: str) -> None:
+    """Remove what an ended monitor may have left outside the container's own directories (older ones leave their link)."""
+    remove_quietly(os.path.join(exits_dir, container_id), os.path.join(socket_dir, container_id))

@@ -48,8 +48,8 @@ async def discard(ctx: Context, container: Container) -> None:
         except CriError as error:
             log.warning("the runtime cannot delete container %s: %s", container.id, error)
     with stage("container storage delete"):
-        persist_dir = ctx.store.container_dir(container.id)
-        monitor.forget(container.bundle, persist_dir, ctx.settings.runtime.container_exits_dir, container.id)
+        runtime = ctx.settings.runtime
+        monitor.forget(container.id, runtime.container_exits_dir, runtime.container_attach_socket_dir)
         ctx.cgroups.remove(container.cgroup_path)
         await ctx.blocking.run(_delete_storage, ctx, container.id)
         ctx.table.drop_container(container.id)

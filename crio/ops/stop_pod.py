@@ -19,7 +19,6 @@ from crio.core.errors import CriError, FailedPrecondition, InvalidArgument, NotF
 from crio.core.lifecycle import ALIVE, SandboxEvent, SandboxState, next_sandbox_state
 from crio.core.records import Sandbox
 from crio.host import monitor, namespaces, podfs
-from crio.host.files import remove_quietly
 from crio.ops import exits, network
 from crio.ops.context import Context
 from crio.ops.remove_container import remove_container
@@ -145,7 +144,8 @@ async def discard(ctx: Context, sandbox: Sandbox) -> None:
     with stage("sandbox storage delete"):
         ctx.cgroups.remove(sandbox.infra_cgroup)
         await ctx.blocking.run(_delete_storage, ctx, sandbox.id)
-        remove_quietly(f"{ctx.settings.runtime.container_exits_dir}/{sandbox.id}")
+        runtime = ctx.settings.runtime
+        monitor.forget(sandbox.id, runtime.container_exits_dir, runtime.container_attach_socket_dir)
         ctx.table.drop_sandbox(sandbox.id)
 
 

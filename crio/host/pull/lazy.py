@@ -55,7 +55,7 @@ def pull_engine(store: PullStore, settings: Settings, files: RegistriesFiles, un
     from crio.host.pull.engine import PullEngine
     from crio.host.pull.options import PullOptions, TrustOptions
     from crio.host.registry.credentials import AuthOptions, default_auth_files
-    from crio.host.registry.http import WebOptions
+    from crio.host.registry.options import WebOptions
 
     image = settings.image
     certs = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))

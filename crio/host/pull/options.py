@@ -10,7 +10,7 @@ from crio.core.image.platform import Platform, platform_of_machine
 from crio.core.image.registries import ShortNameMode
 from crio.host.registry.conffiles import RegistriesFiles
 from crio.host.registry.credentials import AuthOptions
-from crio.host.registry.http import WebOptions
+from crio.host.registry.options import WebOptions
 
 MAX_LAYERS_AT_ONCE = 6
 

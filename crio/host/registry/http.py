@@ -22,10 +22,10 @@ from types import TracebackType
 import aiohttp
 from yarl import URL
 
-from crio import __version__
 from crio.core.errors import CriError, DeadlineExceeded
 from crio.core.image.errors import BadDocument, RegistryUnavailable
 from crio.core.image.replies import retry_after_s
+from crio.host.registry.options import WebOptions
 from crio.host.registry.tls import registry_context
 
 CONNECT_S = 30.0
@@ -34,15 +34,6 @@ MAX_TRIES_429 = 5
 READ_BUFFER_BYTES = 512 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WebOptions:
-    """How requests are made. ``stall_s`` is how long a peer may send nothing."""
-
-    certs_dirs: tuple[Path, ...] = ()
-    stall_s: float = 120.0
-    user_agent: str = f"cri-o/{__version__}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from crio.host.pull.engine import PullEngine
 from crio.host.pull.options import PullOptions, PullRequest, PullResult, TrustOptions
 from crio.host.registry.conffiles import RegistriesFiles
 from crio.host.registry.credentials import AuthOptions
-from crio.host.registry.http import WebOptions
+from crio.host.registry.options import WebOptions
 from crio.host.store.options import StoreOptions
 from crio.host.store.staging import mounts_below
 from crio.host.store.store import Store, open_store
