@@ -98,7 +98,8 @@ async def _pull_candidate(
         opened = await open_registry(web, conf, reference, credentials)
         counter.endpoint = opened.source.label
         image = await resolve(opened.source, opened.top, reference.digest, bench.options.platform)
-        subject = registry_subject(reference, image.instance_digest, RegistrySignatures())
+        signed = RegistrySignatures(bench.options.trust, web, opened.source.client, reference)
+        subject = registry_subject(reference, image.instance_digest, signed)
         signatures = await bench.trust.check(subject, namespace)
         kept = {str(image.instance_digest): signatures} if signatures else {}
         fetched = Fetched(opened.source, image, (str(reference),), kept)
