@@ -8,11 +8,14 @@ import pathlib
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
+from crio.cri import api_pb2 as pb
+from test.support import daemon as daemons
 from test.support import gotools, isolation, leaks
+from test.support.cri import Cri
 from test.support.registry import RunningRegistry, running
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -45,6 +48,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     tempfile.tempdir = str(RUN_FOLDER)
     os.environ["TMPDIR"] = str(RUN_FOLDER)
     os.environ[leaks.MARK] = RUN_ID
+    # A shell without login has none of these, and the tools of the network are there.
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
 
 
 def pytest_sessionfinish() -> None:
@@ -52,6 +57,15 @@ def pytest_sessionfinish() -> None:
     if RUN_FOLDER.exists() and not any(str(RUN_FOLDER) in words for words in leaks.mounts().values()):
         with contextlib.suppress(OSError):
             shutil.rmtree(RUN_FOLDER)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """The report of a failed test has the end of the log of every daemon that runs."""
+    report = yield
+    if report.failed:
+        report.sections += [(f"log of the daemon at {one.socket}", one.log()) for one in daemons.ACTIVE]
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -81,23 +95,50 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRegist
 
 
 @pytest.fixture(scope="session")
+def daemon(registry: RunningRegistry) -> Iterator[daemons.Daemon]:
+    """One daemon for all tests that neither stop nor configure it, with the kit's registry as a mirror."""
+    with daemons.running(daemons.Options(registries_conf=registry.registries_conf())) as started:
+        yield started
+
+
+@pytest.fixture
+def own_daemon(registry: RunningRegistry) -> Iterator[daemons.Daemon]:
+    """A daemon for one test alone, to be stopped, killed and started again."""
+    with daemons.running(daemons.Options(registries_conf=registry.registries_conf())) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def endpoint(request: pytest.FixtureRequest) -> str:
+    """The CRI socket under test: of the runtime on the command line, else of our daemon."""
+    given = request.config.getoption("--cri-endpoint")
+    return str(given) if given else str(request.getfixturevalue("daemon").socket)
+
+
+@pytest.fixture(scope="session")
+def cri(endpoint: str) -> Iterator[Cri]:
+    """A client of the endpoint under test."""
+    with Cri(endpoint) as client:
+        client.runtime.Version(pb.VersionRequest())
+        yield client
+
+
+@pytest.fixture(scope="session")
 def crictl_path() -> pathlib.Path:
     """The real crictl, built from its pinned module when the cache has none."""
-    with isolation.host_network():
+    with isolation.first_network():
         return gotools.build(gotools.CRICTL)
 
 
 @pytest.fixture(scope="session")
 def critest_path() -> pathlib.Path:
     """The real critest."""
-    with isolation.host_network():
+    with isolation.first_network():
         return gotools.build(gotools.CRITEST)
 
 
 @pytest.fixture(scope="session")
 def cri_api_proto() -> pathlib.Path:
     """The CRI contract as Kubernetes publishes it."""
-    if os.geteuid() != 0:
-        return gotools.cri_api_proto()
-    with isolation.host_network():
+    with isolation.first_network():
         return gotools.cri_api_proto()

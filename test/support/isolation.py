@@ -20,6 +20,9 @@ CLONE_NEWNET = 0x40000000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 NAMED_NAMESPACES = "/run/netns"
+NETWORK = "/proc/self/ns/net"
+# Kept from before ``enter``: the way back, since the files of process 1 may be forbidden even to the superuser.
+FIRST_NETWORK_FD = os.open(NETWORK, os.O_RDONLY | os.O_CLOEXEC)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -43,15 +46,14 @@ def enter() -> None:
 
 
 @contextlib.contextmanager
-def host_network() -> Iterator[None]:
-    """The network of the machine for the block, for what must be fetched in the middle of a run."""
-    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+def first_network() -> Iterator[None]:
+    """The network that the run was started in for the block, for what must be fetched in the middle of it."""
+    if os.readlink(NETWORK) == os.readlink(f"/proc/self/fd/{FIRST_NETWORK_FD}"):
+        yield
+        return
+    own = os.open(NETWORK, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        host = os.open("/proc/1/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _checked(_libc.setns(host, CLONE_NEWNET), "setns to the network of process 1")
-        finally:
-            os.close(host)
+        _checked(_libc.setns(FIRST_NETWORK_FD, CLONE_NEWNET), "setns to the network of the start")
         try:
             yield
         finally:

@@ -113,9 +113,7 @@ def image_of(layers: Sequence[Layer], wish: ImageWish = ImageWish()) -> SmallIma
                 "digest": digest_of(config),
                 "size": len(config),
             },
-            "layers": [
-                {**layer.descriptor(), "mediaType": DOCKER_LAYER if wish.docker else layer.media_type} for layer in layers
-            ],
+            "layers": [{**layer.descriptor(), "mediaType": DOCKER_LAYER if wish.docker else layer.media_type} for layer in layers],
             **wish.manifest,
         }
     ).encode()
