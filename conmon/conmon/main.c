@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "conmon/ending.h"
+#include "conmon/footprint.h"
 #include "conmon/monitor.h"
 #include "conmon/runtime.h"
 #include "conmon/startup.h"
@@ -267,6 +268,8 @@ static bool set_up(struct monitor *monitor)
 
 static void run(struct monitor *monitor)
 {
+    bool settled = false;
+
     if (monitor->logs.passthrough) {
         detach_standard_fds();
         monitor->diag.visible = false;
@@ -277,6 +280,10 @@ static void run(struct monitor *monitor)
         bool more = streams_work(&monitor->streams);
 
         more = attach_work(&monitor->attach) || more;
+        if (!settled && monitor->phase == PHASE_RUNNING) {
+            settled = true;
+            footprint_release();
+        }
         if (loop_turn(&monitor->loop, more) < 0) {
             check_children(monitor); /* cannot happen; never give up on the container */
         }

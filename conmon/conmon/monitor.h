@@ -44,14 +44,12 @@ struct monitor {
     struct loop loop;
     struct report report;
     struct logs logs;
-    struct bundle bundle;
     struct attach attach;
     struct stdin_target input;
     struct streams streams;
     struct fifos fifos;
     struct console console;
     struct children children;
-    struct oom oom;
     struct notify_relay relay;
     struct watch signal_watch;
     int signal_fd;
@@ -61,11 +59,14 @@ struct monitor {
     int runtime_status;
     bool runtime_done;
     const char *container_pid_file;
-    char container_pid_path[64 + 256];
     char oom_score[16]; /* the caller's oom_score_adj, "" unless it was changed */
-    int inherited[INHERITED_FDS];
     size_t inherited_count;
+    /* Structs with long paths come last, so that the others share few pages. */
+    int inherited[INHERITED_FDS];
+    char container_pid_path[64 + 256];
     char failure[FAILURE_BYTES]; /* why PHASE_FAILED, when it was not the runtime's own message */
+    struct bundle bundle;
+    struct oom oom;
     /* Large buffers from here on; `buffers` is page-aligned and may be given back when idle. */
     char capture[CAPTURE_BYTES];
     char partial[LOG_PARTIAL_BYTES];
