@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 
+from crio.host import syscalls
+
 DIR_MODE = 0o700
 FILE_MODE = 0o600
+_EXT4_MAGIC = 0xEF53
+_BTRFS_MAGIC = 0x9123683E
+_UNORDERED = ("noauto_da_alloc", "data=writeback")
 
 
 def replace_file(path: str, data: bytes, *, durable: bool, mode: int = FILE_MODE) -> None:
@@ -95,3 +100,18 @@ def make_directory(path: str, mode: int = DIR_MODE) -> None:
     except FileExistsError:
         return
     os.chmod(path, mode)
+
+
+def renames_are_ordered(path: str) -> bool:
+    """Whether a file renamed over another is never seen empty after a power cut, even if it was not synced.
+
+    ext4 allocates the data of such a file before the rename is committed (auto_da_alloc), btrfs writes it out first; others promise
+    nothing. Then a replacement that may be lost needs no fsync to be whole. Source: ext4(5), the kernel's ext4 documentation.
+    """
+    kind = syscalls.fs_type(path)
+    if kind != _EXT4_MAGIC:
+        return kind == _BTRFS_MAGIC
+    device = os.stat(path).st_dev
+    wanted = f" {os.major(device)}:{os.minor(device)} ".encode()
+    with open("/proc/self/mountinfo", "rb") as table:
+        return not any(wanted in line and any(word.encode() in line for word in _UNORDERED) for line in table)

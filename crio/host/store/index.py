@@ -37,11 +37,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class IndexFile:
-    """One JSON file of an index, the number of the lock that guards it, and whether its records outlive the machine."""
+    """One JSON file of an index, the number of the lock that guards it, and whether its records outlive the machine.
+
+    ``ordered``: the file system keeps a replaced file whole without fsync (``renames_are_ordered``).
+    """
 
     path: str
     lock: int = 0
     durable: bool = True
+    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class Index(Generic[R, T]):
         self._drop = drop
         self._snapshot: _Snapshot[T] | None = None
         self._encoded: dict[str, tuple[R, bytes]] = {}
+        self._unfinished: tuple[R, ...] = ()
         self._holder: tuple[int, Callable[[], T]] | None = None
 
     def view(self) -> T:
@@ -97,7 +102,7 @@ class Index(Generic[R, T]):
         with contextlib.ExitStack() as stack:
             held = [stack.enter_context(lock.reading()) for lock in self._locks]
             table = self._load(held)
-            if self._drop is None or not self._has_unfinished(table):
+            if self._drop is None or not self._unfinished:
                 with self._holding(lambda: table):
                     yield table
                 return
@@ -131,7 +136,7 @@ class Index(Generic[R, T]):
             for number in sorted(changed):
                 file = self._files[number]
                 data = self._encode(sources[number])
-                temporary = write_temporary(file.path, data, durable=file.durable)
+                temporary = write_temporary(file.path, data, durable=file.durable and (settle or not file.ordered))
                 undo.callback(_unlink_if_there, temporary)
                 temporaries[number] = temporary
             for lock in sorted({self._files[number].lock for number in changed}):
@@ -163,9 +168,12 @@ class Index(Generic[R, T]):
         stamps = self._stamps()
         snapshot = self._snapshot
         if snapshot is not None and snapshot.tokens == tokens and snapshot.stamps == stamps:
+            self._unfinished = ()
             return snapshot.table
         table = self._codec.table([self._read(file.path) for file in self._files])
-        self._snapshot = None if self._has_unfinished(table) else _Snapshot(table, tokens, stamps)
+        records = [record for file in self._codec.sources(table) for record in file]
+        self._unfinished = tuple(record for record in records if self._codec.unfinished(record))
+        self._snapshot = None if self._unfinished else _Snapshot(table, tokens, stamps)
         return table
 
     def _read(self, path: str) -> tuple[R, ...]:
@@ -197,13 +205,10 @@ class Index(Generic[R, T]):
     def _stamps(self) -> tuple[Stamp, ...]:
         return tuple(_stamp(file.path) for file in self._files)
 
-    def _has_unfinished(self, table: T) -> bool:
-        return any(self._codec.unfinished(record) for records in self._codec.sources(table) for record in records)
-
     def _drop_unfinished(self, edit: Edit[R, T]) -> None:
-        if self._drop is None or not self._has_unfinished(edit.table):
+        gone, self._unfinished = self._unfinished, ()
+        if self._drop is None or not gone:
             return
-        gone = [record for records in self._codec.sources(edit.table) for record in records if self._codec.unfinished(record)]
         for record in gone:
             self._drop(record)
         edit.remove([record.id for record in gone])

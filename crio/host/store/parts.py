@@ -25,7 +25,7 @@ from crio.core.storage.records import ContainerRecord, ImageRecord, LayerRecord
 from crio.core.storage.tables import ContainerTable, ImageTable, LayerTable
 from crio.host.store.drivers.port import Driver
 from crio.host.store.drivers.registry import make_driver
-from crio.host.store.files import make_directory
+from crio.host.store.files import make_directory, renames_are_ordered
 from crio.host.store.index import Codec, Index, IndexFile
 from crio.host.store.lockfile import LockFile
 from crio.host.store.mounts import MountCounts
@@ -139,13 +139,14 @@ class Parts:
         self.image_driver = self._make_driver(image_root, []) if self.places.split else self.driver
         self.graph_lock = LockFile(f"{options.root}/storage.lock")
         self.mounts = MountCounts(self.places.run_layers)
+        self._ordered = renames_are_ordered(options.root)
         self.layers = self._layer_index()
         images, containers = self.places.images, self.places.containers
         self.images: ImageIndex = Index([LockFile(f"{images}/images.lock")], [IndexFile(f"{images}/images.json")], _IMAGES)
         self.containers: ContainerIndex = Index(
             [LockFile(f"{containers}/containers.lock")],
             [
-                IndexFile(f"{containers}/containers.json"),
+                IndexFile(f"{containers}/containers.json", ordered=self._ordered),
                 IndexFile(f"{containers}/volatile-containers.json", durable=False),
             ],
             _CONTAINERS,
@@ -224,7 +225,7 @@ class Parts:
         places = self.places
         own = places.layers(places.root)
         locks = [LockFile(f"{own}/layers.lock")]
-        files = [IndexFile(f"{own}/layers.json"), IndexFile(f"{own}/volatile-layers.json", durable=False)]
+        files = [IndexFile(f"{own}/layers.json", ordered=self._ordered), IndexFile(f"{own}/volatile-layers.json", durable=False)]
         if places.split:
             image = places.layers(places.image_root)
             locks.append(LockFile(f"{image}/layers.lock"))

@@ -5,13 +5,14 @@ Its name is not 64 hex digits, hence no tool takes it for a layer; a lock held f
 of a dead one, which the next opening of the store removes. Driver homes may be mount points of their own: nothing is renamed
 from one home to another.
 
-Removal of a tree is bounded in depth and crosses no mount: what a container or a layer left behind is hostile. Mounts below are
-detached first; a deep directory is moved up and taken as a tree of its own.
+Removal of a tree is bounded in depth and crosses no mount: what a container or a layer left behind is hostile. The kernel itself
+refuses to enter a mount (RESOLVE_NO_XDEV), which is then detached; a deep directory is moved up and taken as a tree of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import secrets
@@ -23,6 +24,8 @@ from crio.host.store.lockfile import try_lock
 PREFIX = "crio-staging-"
 _LOCK = "lock"
 _DEPTH = 64
+_MOUNTS_LIMIT = 100
+_RESOLVE = syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
 
 
 class StagingArea:
@@ -109,40 +112,11 @@ def remove_area(path: str) -> None:
 
 def remove_trees(paths: list[str]) -> None:
     """Remove directory trees (or files). Mounts below them are detached, never entered."""
-    _detach_mounts_below(paths)
     numbers = itertools.count()
     for path in paths:
         todo = [path]
         while todo:
             todo += _remove_tree(todo.pop(), os.path.dirname(path), numbers)
-
-
-def mounts_below(paths: list[str]) -> list[str]:
-    """Return the mount points at or below ``paths``, deepest first, as this mount namespace sees them."""
-    with open("/proc/self/mountinfo", "rb") as file:
-        table = file.read()
-    wanted = [os.fsencode(path) for path in paths]
-    if not any(path in table for path in wanted):
-        return []
-    found = []
-    for line in table.splitlines():
-        point = _unescape(line.split(b" ", 5)[4])
-        if any(point == path or point.startswith(path + b"/") for path in wanted):
-            found.append(os.fsdecode(point))
-    return sorted(found, key=len, reverse=True)
-
-
-def _detach_mounts_below(paths: list[str]) -> None:
-    for point in mounts_below(paths):
-        syscalls.umount(point, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
-
-
-def _unescape(field: bytes) -> bytes:
-    if b"\\" not in field:
-        return field
-    for code, char in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
-        field = field.replace(code, char)
-    return field
 
 
 def _remove_tree(path: str, lift_to: str, numbers: itertools.count[int]) -> list[str]:
@@ -155,12 +129,12 @@ def _remove_tree(path: str, lift_to: str, numbers: itertools.count[int]) -> list
     except (IsADirectoryError, PermissionError):
         pass
     lifted: list[str] = []
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    folder, name = os.path.split(path)
+    above = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _empty(fd, _Lift(lift_to, lifted, numbers), 0)
+        _remove_directory(above, name, _Lift(lift_to, lifted, numbers), 0)
     finally:
-        os.close(fd)
-    os.rmdir(path)
+        os.close(above)
     return lifted
 
 
@@ -182,7 +156,7 @@ def _empty(dir_fd: int, lift: _Lift, depth: int) -> None:
     for name, is_directory in found:
         if not is_directory:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=dir_fd)
+                _unlink(dir_fd, name)
         elif depth >= _DEPTH:
             lift.take(dir_fd, name)
         else:
@@ -198,9 +172,36 @@ def _remove_directory(dir_fd: int, name: str, lift: _Lift, depth: int) -> None:
         return
     except OSError:
         pass
-    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    fd = _open_or_detach(dir_fd, name)
     try:
         _empty(fd, lift, depth + 1)
     finally:
         os.close(fd)
     os.rmdir(name, dir_fd=dir_fd)
+
+
+def _unlink(dir_fd: int, name: str) -> None:
+    for _ in range(_MOUNTS_LIMIT):
+        try:
+            os.unlink(name, dir_fd=dir_fd)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            _detach(dir_fd, name)
+
+
+def _open_or_detach(dir_fd: int, name: str) -> int:
+    """Open a directory that is no mount point; mounts on it, one above the other, are detached until it is none."""
+    for _ in range(_MOUNTS_LIMIT):
+        try:
+            return syscalls.openat2(dir_fd, name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, 0, _RESOLVE)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            _detach(dir_fd, name)
+    raise OSError(errno.EBUSY, "too many mounts one above the other", name)
+
+
+def _detach(dir_fd: int, name: str) -> None:
+    syscalls.umount(f"/proc/self/fd/{dir_fd}/{name}", syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)

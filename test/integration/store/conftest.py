@@ -7,13 +7,19 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from crio.host import syscalls
 from crio.host.store import Store
-from crio.host.store.staging import mounts_below
 from test.integration.store.kit import Tools, make_tools
+
+
+def mounts_below(path: str) -> list[str]:
+    """Return the mount points below ``path``, deepest first."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return sorted((point for point in points if point.startswith(f"{path}/")), key=len, reverse=True)
 
 
 @pytest.fixture
@@ -21,7 +27,7 @@ def folder() -> Iterator[str]:
     """A directory on a real disk."""
     path = tempfile.mkdtemp(prefix="crio-store-", dir="/var/tmp")
     yield path
-    for point in mounts_below([path]):
+    for point in mounts_below(path):
         syscalls.umount(point, syscalls.MNT_DETACH)
     shutil.rmtree(path)
 

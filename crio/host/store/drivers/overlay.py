@@ -167,6 +167,7 @@ class OverlayDriver:
         with self._lowers_shown(request) as lowers:
             mount = self._mount_of(request, lowers)
             if request.volatile and not request.read_only:
+                # The mark of an unclean end, left until an overlay is unmounted: with it the kernel refuses.
                 remove_trees([f"{place}/work/work/incompat/volatile"])
             self._mount_volatile_or_not(mount, merged)
         return merged
