@@ -39,6 +39,7 @@ def pod_hostname(wanted: str, sandbox_id: str, host: str, *, host_network: bool)
 
 def hosts_file(hostname: str, ips: tuple[str, ...]) -> str:
     """The text of /etc/hosts of a pod whose client gave none."""
-    lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", "ff02::1\tip6-allnodes", "ff02::2\tip6-allrouters"]
+    lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
+    lines += ["ff02::1\tip6-allnodes", "ff02::2\tip6-allrouters"]
     lines += [f"{address}\t{hostname}" for address in ips]
     return "".join(f"{line}\n" for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -43,6 +44,7 @@ class Described:
     config: bytes
 
 
+_WHOLE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 _configs: dict[str, ImageConfig] = {}
 
 
@@ -70,6 +72,8 @@ def find(ctx: Context, text: str) -> ImageRecord | None:
     records = {record.id: record for record in reversed(ctx.store.images())}
     pool = tuple(named(record) for record in records.values())
     match = find_by_id(text, pool)
+    if match is None and _WHOLE_ID.fullmatch(text):
+        return None
     if match is None:
         match = find_by_name(ctx.names.candidates(text), pool)
     return records[match.image_id] if match is not None else None
