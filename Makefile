@@ -31,10 +31,10 @@ test-deps: deps
 	@hack/deps.sh test
 
 venv: deps
-	@$(SYSTEM_PYTHON) hack/venv.py run build
+	@$(SYSTEM_PYTHON) hack/environment.py run build
 
 dev-venv: deps
-	@$(SYSTEM_PYTHON) hack/venv.py run build dev
+	@$(SYSTEM_PYTHON) hack/environment.py run build dev
 
 conmon: deps
 	@$(MAKE) -s -C conmon

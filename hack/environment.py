@@ -1,4 +1,4 @@
-"""Makes the tree's Python environment: ``/usr/bin/python3 hack/venv.py run build [dev]``.
+"""Makes the tree's Python environment: ``/usr/bin/python3 hack/environment.py run build [dev]``.
 
 Standard library only, because it runs before anything is installed. Each layer of requirements leaves a stamp with the
 hash of its lock file and of the interpreter; a layer whose stamp is right costs nothing. Two callers at once wait for
@@ -58,7 +58,7 @@ def main(layers: list[str]) -> None:
     """Bring .venv up to date for the layers named on the command line."""
     unknown = set(layers) - set(LAYERS)
     if unknown or not layers:
-        raise SystemExit(f"usage: hack/venv.py {' | '.join(LAYERS)} ...")
+        raise SystemExit(f"usage: hack/environment.py {' | '.join(LAYERS)} ...")
     if made_by_this_python() and not any(map(stale, layers)):
         return
     (ROOT / "build").mkdir(exist_ok=True)
