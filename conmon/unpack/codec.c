@@ -96,8 +96,12 @@ static int gzip_step(struct codec *codec, struct codec_io *io, struct failure *f
     struct inflate_state *state = &codec->state.gzip;
     int status;
 
-    if (codec->boundary)
-        gzip_restart(state); /* another member follows */
+    if (codec->boundary) {
+        /* Another member follows, or garbage too short to be one. */
+        if (io->in[0] != 0x1f)
+            return failure_set(failure, UNPACK_BAD_ARCHIVE, "garbage follows the gzip stream");
+        gzip_restart(state);
+    }
     state->next_in = (uint8_t *)io->in;
     state->avail_in = (uint32_t)io->in_left;
     state->next_out = io->out;

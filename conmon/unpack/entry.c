@@ -450,8 +450,8 @@ static enum entry_result apply_ordinary(struct entries *entries, const struct me
         return entry_bad(entries, UNPACK_BAD_ARCHIVE, "it lies below something that is no directory");
     if (found == DIRECTORY_FAILED)
         return ENTRY_FAILED;
-    if (path_set_add(&entries->tree->paths, entries->path.text, entries->path.length, PATH_MADE) < 0)
-        return entry_bad(entries, UNPACK_BUDGET, "there is not enough memory for the set of paths");
+    if (tree_note_made(entries->tree, entries->path.text, entries->path.length) < 0)
+        return ENTRY_FAILED;
     switch (member->type) {
     case MEMBER_FILE:
         *file_fd = open_file(entries, member, parent, name);

@@ -8,6 +8,7 @@
 enum path_flag {
     PATH_MEMBER = 1, /* a member of this name has been read */
     PATH_MADE = 2,   /* something was created there by this layer */
+    PATH_ABOVE = 4,  /* something was created below it by this layer */
 };
 
 /*

@@ -106,6 +106,23 @@ static int own_by_root(struct tree *tree, int fd, const char *subject)
     return fchown(fd, uid, gid) < 0 ? failure_errno(tree->failure, "entry '%s': a parent cannot be given to root", subject) : 0;
 }
 
+int tree_note_made(struct tree *tree, const char *path, size_t length)
+{
+    int before = path_set_add(&tree->paths, path, length, PATH_MADE);
+
+    /* Only carried-out opaque markers ask what lies above. A path that is noted already has its way noted, too. */
+    while (before >= 0 && length > 0 && tree->options->whiteouts == WHITEOUTS_APPLY) {
+        while (length > 0 && path[length - 1] != '/')
+            length--;
+        if (length == 0)
+            break;
+        before = path_set_add(&tree->paths, path, --length, PATH_ABOVE);
+        if (before > 0 && (before & PATH_ABOVE))
+            break;
+    }
+    return before < 0 ? failure_set(tree->failure, UNPACK_BUDGET, "there is not enough memory for the set of paths") : 0;
+}
+
 static enum directory_result make_directory(struct tree *tree, int parent_fd, const char *path, size_t length, const char *name,
                                             const char *subject, const struct open_directory **out)
 {
@@ -119,8 +136,8 @@ static enum directory_result make_directory(struct tree *tree, int parent_fd, co
                                subject);
         return failure_errno(tree->failure, "entry '%s': a parent cannot be made", subject);
     }
-    if (path_set_add(&tree->paths, path, length, PATH_MADE) < 0)
-        return failure_set(tree->failure, UNPACK_BUDGET, "there is not enough memory for the set of paths");
+    if (tree_note_made(tree, path, length) < 0)
+        return DIRECTORY_FAILED;
     fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return failure_errno(tree->failure, "entry '%s': a parent cannot be opened", subject);
@@ -347,7 +364,7 @@ static int empty_child(struct tree *tree, int fd, char *path, size_t length, con
         path[length] = '/';
     memcpy(path + child - name_length, name, name_length + 1);
     flags = path_set_get(&tree->paths, path, child);
-    if (!(flags & PATH_MADE))
+    if (!(flags & (PATH_MADE | PATH_ABOVE)))
         return tree_remove(tree, fd, name, subject);
     if (fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return failure_errno(tree->failure, "entry '%s': its content cannot be examined", subject);

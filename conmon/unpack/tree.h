@@ -57,5 +57,8 @@ enum directory_result tree_open(struct tree *tree, const char *path, size_t leng
 /* Removes whatever `name` in `directory_fd` is. Descriptors borrowed before are void, but `directory_fd` stays open. */
 int tree_remove(struct tree *tree, int directory_fd, const char *name, const char *subject);
 
-/* Removes everything below `path` that this layer has not made. */
+/* Notes that this layer has made `path`, so that opaque markers spare it and the way to it. Returns 0 or -1. */
+int tree_note_made(struct tree *tree, const char *path, size_t length);
+
+/* Removes everything below the directory of `path` that this layer has not made. */
 int tree_empty(struct tree *tree, const struct clean_path *path, const char *subject);
