@@ -213,6 +213,7 @@ class Tools:
     root: str
     runroot: str
     home: str
+    driver: str = "overlay"
 
     def open(self, **changes: object) -> Store:
         """Open our store on the same directories."""
@@ -220,12 +221,16 @@ class Tools:
 
     def podman(self, *words: str, check: bool = True) -> str:
         """Run podman; returns what it prints."""
-        return self._run("podman", "--root", self.root, "--runroot", self.runroot, "--storage-driver", "overlay",
-                         "--cgroup-manager", "cgroupfs", "--runtime", "runc", "--tmpdir", f"{self.home}/tmp", *words, check=check)  # fmt: skip
+        options = ["--cgroup-manager", "cgroupfs", "--runtime", "runc", "--tmpdir", f"{self.home}/tmp"]
+        return self._run("podman", *self._store_words, *options, *words, check=check)
+
+    @property
+    def _store_words(self) -> tuple[str, ...]:
+        return "--root", self.root, "--runroot", self.runroot, "--storage-driver", self.driver
 
     def buildah(self, *words: str) -> str:
         """Run buildah; returns what it prints."""
-        return self._run("buildah", "--root", self.root, "--runroot", self.runroot, "--storage-driver", "overlay", *words)
+        return self._run("buildah", *self._store_words, *words)
 
     def skopeo(self, *words: str) -> str:
         """Run skopeo; returns what it prints."""
@@ -233,7 +238,7 @@ class Tools:
 
     def reference(self, name: str) -> str:
         """Return ``name`` as a reference into this store."""
-        return f"containers-storage:[overlay@{self.root}+{self.runroot}]{name}"
+        return f"containers-storage:[{self.driver}@{self.root}+{self.runroot}]{name}"
 
     def _run(self, *argv: str, check: bool = True) -> str:
         environment = {
@@ -248,9 +253,9 @@ class Tools:
         return done.stdout if done.returncode == 0 else done.stderr
 
 
-def make_tools(folder: str) -> Tools:
+def make_tools(folder: str, driver: str = "overlay") -> Tools:
     """Return tools on an empty store below ``folder``."""
-    tools = Tools(f"{folder}/g", f"{folder}/n", f"{folder}/h")
+    tools = Tools(f"{folder}/g", f"{folder}/n", f"{folder}/h", driver)
     os.makedirs(f"{tools.home}/tmp")
     Path(tools.home, "containers.conf").write_text(
         '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\nnetns = "host"\n'

@@ -235,9 +235,9 @@ def test_signature_lengths() -> None:
 
 
 ODD_METADATA = {
-    "lengths that do not add up": '{"signatures-sizes":{"%s":[1]}}' % DIGEST,
-    "a negative length": '{"signatures-sizes":{"%s":[4,-1]}}' % DIGEST,
-    "a length that is a word": '{"signatures-sizes":{"%s":["x"]}}' % DIGEST,
+    "lengths that do not add up": f'{{"signatures-sizes":{{"{DIGEST}":[1]}}}}',
+    "a negative length": f'{{"signatures-sizes":{{"{DIGEST}":[4,-1]}}}}',
+    "a length that is a word": f'{{"signatures-sizes":{{"{DIGEST}":["x"]}}}}',
     "no lengths": "{}",
     "an array": "[]",
     "no JSON": "{",

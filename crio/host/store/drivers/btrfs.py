@@ -87,7 +87,8 @@ def _subvolumes_below(path: str) -> list[str]:
 def _subvolume_call(folder: str, request: int, name: str, source_fd: int) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.ioctl(fd, request, _ARGS.pack(source_fd, name.encode()))
+        # A mutable buffer: the fcntl module copies others, and no more than 1024 bytes of them.
+        fcntl.ioctl(fd, request, bytearray(_ARGS.pack(source_fd, name.encode())))
     except OSError as error:
         raise OSError(error.errno, error.strerror, f"{folder}/{name}") from error
     finally:
