@@ -36,8 +36,8 @@ venv: deps
 dev-venv: deps
 	@$(SYSTEM_PYTHON) hack/environment.py run build dev
 
-conmon: deps
-	@$(MAKE) -s -C conmon
+conmon: venv
+	@$(MAKE) -s -C conmon PYTHON=$(abspath $(PYTHON))
 
 launchers: venv
 	@$(PYTHON) -m hack.launchers

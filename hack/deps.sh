@@ -10,7 +10,7 @@ declare -A GROUPS_OF=(
   [run]="runc crun containernetworking-plugins docker-registry iptables nftables iproute2 mount util-linux
          busybox-static curl ca-certificates procps"
   # What compiles the C programs and the Python environment.
-  [build]="gcc libc6-dev make musl-tools linux-libc-dev python3 python3-venv python3-dev git ca-certificates
+  [build]="gcc libc6-dev make nasm musl-tools linux-libc-dev python3 python3-venv python3-dev git ca-certificates
            libisal-dev libzstd-dev liblzma-dev libbz2-dev libseccomp-dev"
   # Peers and judges: other programs that must agree with ours on formats and behaviour.
   [test]="podman skopeo buildah containerd conmon iptables nftables"
