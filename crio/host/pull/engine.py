@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from crio.core.image.errors import BadReference
 from crio.core.image.registries import RegistriesConf
 from crio.host.pull.flight import SingleFlight
 from crio.host.pull.layers import LayerShop
@@ -65,6 +66,21 @@ class PullEngine:
         finally:
             if progress is not None:
                 counter.listeners.remove(progress)
+
+    async def load(self, reference: str, name: str = "") -> PullResult:
+        """Brings an image from a file or folder into the store.
+
+        :param reference: ``oci:PATH[:NAME]``, ``oci-archive:FILE[:NAME]``, ``docker-archive:FILE[:NAME or @N]`` or ``dir:PATH``
+        :param name: the name that it gets; when empty, those that the archive gives it
+        :raises BadReference: another transport
+        """
+        # Only tools load images from files; the daemon need not know how before the first one does.
+        from crio.host.pull.local import TRANSPORTS, load_local, parse_local_reference
+
+        local = parse_local_reference(reference)
+        if local is None:
+            raise BadReference(f"image {reference!r}: expected one of {', '.join(TRANSPORTS)} and a path")
+        return await load_local(self._bench, local, name, PullCounter(reference, time.monotonic))
 
     def active(self) -> tuple[PullProgress, ...]:
         """The pulls that are going on now."""
