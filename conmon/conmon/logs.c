@@ -11,6 +11,7 @@
 
 #define COUNTERS_PERIOD_NS 1000000000LL
 #define COUNTERS_BYTES 2048
+#define BLOCKED_READ_BYTES 4096
 #define MARKER_BYTES 192
 
 static const char *const stream_names[2] = {"stdout", "stderr"};
@@ -207,6 +208,11 @@ int64_t logs_wait_ns(struct logs *logs, unsigned int stream)
     wait_ns = policy_wait_ns(&logs->policies[stream], monotonic_ns());
     logs->counters[stream].blocked_ns += (uint64_t)wait_ns;
     return wait_ns;
+}
+
+size_t logs_read_limit(const struct logs *logs, unsigned int stream)
+{
+    return logs->policies[stream].rule.action == POLICY_BLOCK ? BLOCKED_READ_BYTES : SIZE_MAX;
 }
 
 bool logs_set_policy(struct logs *logs, unsigned int stream, const char *text)

@@ -52,6 +52,9 @@ size_t logs_write(struct logs *logs, unsigned int stream, const char *data, size
 /* How long the policy wants the stream not to be read; 0 = read on. */
 int64_t logs_wait_ns(struct logs *logs, unsigned int stream);
 
+/* How much to read at once: little when the policy may have to stop the stream in the middle. */
+size_t logs_read_limit(const struct logs *logs, unsigned int stream);
+
 /* Change the policy of stdout (0), stderr (1); false when the text is none. */
 bool logs_set_policy(struct logs *logs, unsigned int stream, const char *text);
 

@@ -17,7 +17,7 @@
 #include "lib/io.h"
 #include "lib/parse.h"
 
-#define ATTACH_BACKLOG 10
+#define ATTACH_BACKLOG 128
 #define SECOND_NS 1000000000LL
 #define EXEC_FAILED 127
 

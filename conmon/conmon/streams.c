@@ -146,7 +146,7 @@ static size_t read_once(struct stream *stream, size_t limit, bool flush)
             stream->ready = false;
         }
         enlarge_pipe(stream, (size_t)got);
-        hand_out(stream, (size_t)got, !flush && (size_t)got == STREAM_READ_BYTES);
+        hand_out(stream, (size_t)got, !flush && (size_t)got == size);
         return (size_t)got;
     }
     stream->ready = false;
@@ -230,12 +230,15 @@ static bool read_stream(struct stream *stream)
         int64_t wait_ns;
         size_t got;
 
-        if (waits_for_policy(stream) || attach_blocks_output(streams->attach)) {
+        if (waits_for_policy(stream)) {
+            return false; /* the rest of a carried line comes with the next read */
+        }
+        if (attach_blocks_output(streams->attach)) {
             flush_carried(stream);
             return false;
         }
         nap_if_close(stream);
-        got = read_once(stream, STREAM_READ_BYTES, false);
+        got = read_once(stream, logs_read_limit(streams->logs, stream->index), false);
         stream->read_ns = got > 0 && got < LITTLE_BYTES ? monotonic_ns() : 0;
         wait_ns = logs_wait_ns(streams->logs, stream->index);
         if (wait_ns > 0) {

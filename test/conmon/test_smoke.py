@@ -206,6 +206,15 @@ def test_a_policy_drops_lines_and_says_so(monitor: Monitor) -> None:
     assert counters["stdout.gaps"] == "1"
 
 
+def test_a_blocking_policy_slows_the_container_and_loses_nothing(monitor: Monitor) -> None:
+    assert monitor.run("--log-policy", "block,lines=20000/1000", FAKE_SCRIPT="seq 30000") == 0
+    assert monitor.status() == "0"
+    whole = "".join(content + ("\n" if tag == "F" else "") for _, tag, content in monitor.records())
+    assert whole == "".join(f"{number}\n" for number in range(1, 30001))
+    counters = dict(line.split(" ", 1) for line in (monitor.bundle / "log-counters").read_text(encoding="ascii").splitlines())
+    assert int(counters["stdout.blocked_ms"]) > 100
+
+
 def test_a_policy_can_be_changed_while_the_container_runs(monitor: Monitor, tmp_path: pathlib.Path) -> None:
     go = tmp_path / "go"
     assert monitor.run(FAKE_SCRIPT=f"while ! test -e {go}; do sleep 0.02; done; seq 100") == 0
