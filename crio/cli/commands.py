@@ -87,6 +87,7 @@ ROOT: Final = Command(
                 option("repair", False, "Remove or rebuild what is damaged.", short="r"),
                 option("quick", False, "Leave the slow checks out.", short="q"),
                 option("wipe", False, "Remove the whole storage when it cannot be repaired.", short="w"),
+                option("host", False, "Say what this host can do instead, and what follows from it."),
             ),
         ),
         Command(

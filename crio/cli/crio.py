@@ -119,6 +119,23 @@ def _complete(line: CommandLine, _: Mapping[str, str]) -> int:
     return 0
 
 
+def _check(line: CommandLine, environ: Mapping[str, str]) -> int:
+    from crio.cli.check import run_check
+
+    return run_check(line, environ)
+
+
+def _wipe(line: CommandLine, environ: Mapping[str, str]) -> int:
+    from crio.cli.wipe import run_wipe
+
+    return run_wipe(line, environ)
+
+
+def _publish(line: CommandLine, environ: Mapping[str, str]) -> int:
+    """Shims report their events here; nobody needs them."""
+    return 0
+
+
 def _version(line: CommandLine, _: Mapping[str, str]) -> int:
     from crio.cli.version import run_version
 
@@ -134,6 +151,9 @@ def _status(line: CommandLine, _: Mapping[str, str]) -> int:
 Command = Callable[[CommandLine, Mapping[str, str]], int]
 COMMANDS: Mapping[str, Command] = {
     "": _daemon,
+    "check": _check,
+    "publish": _publish,
+    "wipe": _wipe,
     "config": _config,
     "help": _help,
     "man": _man,

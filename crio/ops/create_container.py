@@ -173,4 +173,14 @@ def monitor_request(ctx: Context, container: Container, handler: Handler) -> mon
         syslog=True,
         env=dict(entry.partition("=")[::2] for entry in handler.monitor_env),
         timeout_s=handler.create_timeout_s,
+        cgroup_procs=_monitor_cgroup(ctx, container, handler),
     )
+
+
+def _monitor_cgroup(ctx: Context, container: Container, handler: Handler) -> tuple[str, ...]:
+    """Where the monitor is to live: in the pod's cgroup when the handler says so, else where the daemon is."""
+    if handler.config.monitor_cgroup != "pod" or ctx.cgroups.systemd:
+        return ()
+    path = ctx.cgroups.monitor_path(container.cgroup_path)
+    ctx.cgroups.create(path)
+    return tuple(f"{mount}{path}/cgroup.procs" for mount in ctx.cgroups.mounts())

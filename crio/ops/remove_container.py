@@ -50,7 +50,8 @@ async def discard(ctx: Context, container: Container) -> None:
     with stage("container storage delete"):
         runtime = ctx.settings.runtime
         monitor.forget(container.id, runtime.container_exits_dir, runtime.container_attach_socket_dir)
-        ctx.cgroups.remove(container.cgroup_path)
+        for path in (container.cgroup_path, ctx.cgroups.monitor_path(container.cgroup_path)):
+            ctx.cgroups.remove(path)
         await ctx.blocking.run(_delete_storage, ctx, container.id)
         ctx.table.drop_container(container.id)
 

@@ -97,7 +97,7 @@ def _planned_paths(ctx: Context, sandbox: Sandbox, run_dir: str) -> Sandbox:
         shm_path=shm,
         resolv_path=os.path.join(run_dir, "resolv.conf"),
         hostname_path=os.path.join(run_dir, "hostname"),
-        hosts_path=os.path.join(run_dir, "hosts"),
+        hosts_path="/etc/hosts" if options.network is NamespaceMode.NODE else os.path.join(run_dir, "hosts"),
         infra_cgroup=ctx.cgroups.container_path(sandbox.cgroup_parent, sandbox.id),
     )
 

@@ -142,7 +142,8 @@ async def discard(ctx: Context, sandbox: Sandbox) -> None:
             except CriError as error:
                 log.warning("the runtime cannot delete the infra container of sandbox %s: %s", sandbox.id, error)
     with stage("sandbox storage delete"):
-        ctx.cgroups.remove(sandbox.infra_cgroup)
+        for path in (sandbox.infra_cgroup, ctx.cgroups.monitor_path(sandbox.infra_cgroup)):
+            ctx.cgroups.remove(path)
         await ctx.blocking.run(_delete_storage, ctx, sandbox.id)
         runtime = ctx.settings.runtime
         monitor.forget(sandbox.id, runtime.container_exits_dir, runtime.container_attach_socket_dir)

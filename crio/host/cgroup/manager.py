@@ -48,6 +48,11 @@ class CgroupManager:
         """The folder of a container below the mount of each hierarchy."""
         return container_cgroup(parent, container_id, self.systemd).path
 
+    def monitor_path(self, container_path: str) -> str:
+        """The folder of the monitor of a container: beside that of the container."""
+        parent, _, name = container_path.rpartition("/")
+        return f"{parent}/crio-conmon-{name.removeprefix('crio-')}"
+
     def pod_path(self, parent: str) -> str:
         """The folder of a pod."""
         return pod_cgroup(parent, self.systemd)
