@@ -145,9 +145,7 @@ def _wanted(security: Security, image_user: str) -> tuple[str, str]:
     if security.run_as_user is not None:
         return str(_checked_id(security.run_as_user, "run_as_user")), ""
     if security.run_as_group is not None:
-        raise InvalidArgument(
-            f"run_as_group {security.run_as_group} without a user: expected run_as_user or run_as_username with it"
-        )
+        raise InvalidArgument(f"run_as_group {security.run_as_group} without a user: expected run_as_user or run_as_username with it")
     name, _, group_name = image_user.partition(":")
     return name or "0", group_name
 

@@ -67,7 +67,7 @@ def filter_annotations(annotations: Mapping[str, str], allowed: Iterable[str]) -
     ``allowed`` are exact names of ``KNOWN``; a name also covers ``NAME/CONTAINER`` and ``NAME.CONTAINER``, and one that ends with
     a dot covers what begins with it. A key that only begins like a known one is taken away with it.
     """
-    names = tuple(allowed)
+    names = tuple(name for name in allowed if name in KNOWN)
     return {key: value for key, value in annotations.items() if not _is_known(key) or _is_allowed(key, names)}
 
 
@@ -76,10 +76,11 @@ def _is_known(key: str) -> bool:
 
 
 def _is_allowed(key: str, allowed: tuple[str, ...]) -> bool:
-    for name in allowed:
-        if key == name or key.startswith((name + "/", name + ".")) or (name.endswith(".") and key.startswith(name)):
-            return True
-    return False
+    return any(_covers(name, key) for name in allowed)
+
+
+def _covers(name: str, key: str) -> bool:
+    return key == name or key.startswith((name + "/", name + ".")) or (name.endswith(".") and key.startswith(name))
 
 
 def lookup(annotations: Mapping[str, str], name: str, container: str = "") -> str:

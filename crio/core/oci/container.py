@@ -103,9 +103,7 @@ def _capability_names(process: Document) -> tuple[str, ...]:
     return tuple(capabilities["effective"])
 
 
-def _linux(
-    request: ContainerSpecRequest, annotations: Mapping[str, str], mounts: tuple[SpecMount, ...], warnings: list[str]
-) -> Document:
+def _linux(request: ContainerSpecRequest, annotations: Mapping[str, str], mounts: tuple[SpecMount, ...], warnings: list[str]) -> Document:
     security, host = request.config.security, request.host
     sandbox = request.sandbox.security.namespaces
     private_cgroup = host.cgroups.unified and not security.privileged
@@ -202,9 +200,7 @@ def _scratch(folders: Mapping[str, str]) -> tuple[SpecMount, ...]:
     return scratch_mounts(folders, folders.values())
 
 
-def _default_choice(
-    request: ContainerSpecRequest, annotations: Mapping[str, str], systemd: bool, support: MountSupport
-) -> DefaultMounts:
+def _default_choice(request: ContainerSpecRequest, annotations: Mapping[str, str], systemd: bool, support: MountSupport) -> DefaultMounts:
     security, sandbox = request.config.security, request.sandbox.security.namespaces
     userns = userns_of(sandbox)
     asked = lookup(annotations, "cgroup2-mount-hierarchy-rw.crio.io") == "true"

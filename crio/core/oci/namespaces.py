@@ -69,8 +69,10 @@ def _pid(wanted: NamespaceOptions, sandbox: NamespaceOptions, joins: NamespaceJo
         return [_join("pid", joins.pid)]
     if sandbox.pid is NamespaceMode.NODE:
         return []
-    raise FailedPrecondition("the container wants the pod's pid namespace, but the sandbox does not share one: its pid mode is "
-                             f"{sandbox.pid.name} or its own process has ended")
+    raise FailedPrecondition(
+        "the container wants the pod's pid namespace, but the sandbox does not share one: its pid mode is "
+        f"{sandbox.pid.name} or its own process has ended"
+    )
 
 
 def _own(private_cgroup: bool, userns: UserNamespace | None, joins: NamespaceJoins) -> list[Document]:

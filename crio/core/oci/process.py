@@ -186,9 +186,7 @@ def build_process(request: ContainerSpecRequest, annotations: Mapping[str, str],
     )
 
 
-def infra_process(
-    command: tuple[str, ...], user: ResolvedUser, settings: SpecSettings, host: HostFacts, warnings: list[str]
-) -> Document:
+def infra_process(command: tuple[str, ...], user: ResolvedUser, settings: SpecSettings, host: HostFacts, warnings: list[str]) -> Document:
     """The object for a sandbox's own process: the default capabilities, and the last to be killed for memory."""
     found = resolve_capabilities(settings.default_capabilities, Capabilities(), host.capabilities)
     return without_empty(

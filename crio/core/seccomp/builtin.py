@@ -69,8 +69,7 @@ def _socket_rules() -> list[Rule]:
 def _build() -> SeccompProfile:
     rules = [Rule(ALLOWED, ALLOW), Rule(NEVER, ERRNO, errno=errno.EPERM)]
     rules += [
-        Rule(names, ALLOW, includes=Condition(architectures=frozenset({architecture})))
-        for architecture, names in BY_ARCHITECTURE.items()
+        Rule(names, ALLOW, includes=Condition(architectures=frozenset({architecture}))) for architecture, names in BY_ARCHITECTURE.items()
     ]
     rules += [Rule(("personality",), ALLOW, (Argument(0, value, "SCMP_CMP_EQ"),)) for value in PERSONALITIES]
     rules += _capability_rules() + _clone_rules() + _socket_rules()

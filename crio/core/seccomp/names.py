@@ -62,18 +62,10 @@ BY_ARCHITECTURE = {
 }
 
 BY_CAPABILITY = {
-    "CAP_BPF": (
-        "bpf",
-    ),
-    "CAP_DAC_READ_SEARCH": (
-        "open_by_handle_at",
-    ),
-    "CAP_PERFMON": (
-        "perf_event_open",
-    ),
-    "CAP_SYSLOG": (
-        "syslog",
-    ),
+    "CAP_BPF": ("bpf",),
+    "CAP_DAC_READ_SEARCH": ("open_by_handle_at",),
+    "CAP_PERFMON": ("perf_event_open",),
+    "CAP_SYSLOG": ("syslog",),
     "CAP_SYS_ADMIN": (
         "bpf",
         "fanotify_init",
@@ -105,9 +97,7 @@ BY_CAPABILITY = {
         "kexec_load",
         "reboot",
     ),
-    "CAP_SYS_CHROOT": (
-        "chroot",
-    ),
+    "CAP_SYS_CHROOT": ("chroot",),
     "CAP_SYS_MODULE": (
         "create_module",
         "delete_module",
@@ -120,9 +110,7 @@ BY_CAPABILITY = {
         "migrate_pages",
         "move_pages",
     ),
-    "CAP_SYS_PACCT": (
-        "acct",
-    ),
+    "CAP_SYS_PACCT": ("acct",),
     "CAP_SYS_PTRACE": (
         "kcmp",
         "pidfd_getfd",
@@ -138,9 +126,7 @@ BY_CAPABILITY = {
         "settimeofday",
         "stime",
     ),
-    "CAP_SYS_TTY_CONFIG": (
-        "vhangup",
-    ),
+    "CAP_SYS_TTY_CONFIG": ("vhangup",),
 }
 
 _NEVER_TEXT = """

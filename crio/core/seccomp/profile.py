@@ -114,9 +114,7 @@ def _applies(rule: Rule, target: Target) -> bool:
 
 
 def _rule_document(rule: Rule) -> Document:
-    args: list[Document] = [
-        {"index": arg.index, "value": arg.value, "valueTwo": arg.value_two, "op": arg.op} for arg in rule.args
-    ]
+    args: list[Document] = [{"index": arg.index, "value": arg.value, "valueTwo": arg.value_two, "op": arg.op} for arg in rule.args]
     return without_empty({"names": rule.names, "action": rule.action, "errnoRet": rule.errno, "args": args})
 
 

@@ -166,9 +166,7 @@ async def _probe(config: HandlerConfig, around: Surroundings) -> _Probe:
         features = await probe_features(path)
     except CriError as error:
         return _Probe(None, f"runtime handler {config.name!r} is left out: {error}")
-    command = RuntimeCommand(
-        config.name, path, config.root or f"/run/{features.name or config.name}", features, around.systemd_cgroup
-    )
+    command = RuntimeCommand(config.name, path, config.root or f"/run/{features.name or config.name}", features, around.systemd_cgroup)
     note = ""
     if around.host.cgroups.mode is CgroupMode.HYBRID and not features.hybrid_cgroups:
         command, note = await _wrap(command, around)

@@ -246,9 +246,7 @@ class _ExecSession:
             file.write(json.dumps(request.process, default=dict).encode())
 
     def _argv(self, report_fd: int) -> list[str]:
-        runtime = self._command.argv(
-            "exec", "--detach", "--pid-file", self._pid_path, "--process", self._process_path, self._id
-        )
+        runtime = self._command.argv("exec", "--detach", "--pid-file", self._pid_path, "--process", self._process_path, self._id)
         return [self._wait_path, str(report_fd), self._pid_path, *runtime]
 
     def _result(self, completed: Completed, report: bytes) -> ExecResult:
@@ -291,5 +289,3 @@ def _parse_state(body: bytes) -> RuntimeState:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise Internal(f"the runtime's state is not understood: {body[:200]!r}") from error
-
-

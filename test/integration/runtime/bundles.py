@@ -79,9 +79,7 @@ class Workshop:
         bundle.mkdir()
         (bundle / "config.json").write_text(json.dumps(built.document, default=dict))
         self.made.append(container_id)
-        argv = self.handler.runtime.command.argv(
-            "create", "--bundle", str(bundle), "--pid-file", str(bundle / "pid"), container_id
-        )
+        argv = self.handler.runtime.command.argv("create", "--bundle", str(bundle), "--pid-file", str(bundle / "pid"), container_id)
         completed = await run(argv)
         assert completed.returncode == 0, completed.text()
         return container_id

@@ -57,9 +57,7 @@ async def handlers(around: Surroundings, tmp_path: Path) -> Handlers:
 
 
 @pytest.fixture(params=["runc", "crun"])
-async def workshop(
-    request: pytest.FixtureRequest, handlers: Handlers, host: HostFacts, tmp_path: Path
-) -> AsyncIterator[Workshop]:
+async def workshop(request: pytest.FixtureRequest, handlers: Handlers, host: HostFacts, tmp_path: Path) -> AsyncIterator[Workshop]:
     """A place for containers of one runtime; everything is gone afterwards."""
     syscalls.set_child_subreaper()
     make_rootfs(tmp_path / "rootfs")

@@ -10,11 +10,12 @@ from collections.abc import Callable
 import pytest
 
 from crio.core.errors import CriError, NotFound
+from crio.core.oci.document import JsonValue
 from crio.host.runtime.oci import ExecRequest, ExecResult
 from test.integration.runtime.bundles import Workshop
 from test.support.waiting import eventually
 
-PROCESS = {"user": {"uid": 0, "gid": 0}, "env": ["PATH=/bin"], "cwd": "/", "terminal": False}
+PROCESS: dict[str, JsonValue] = {"user": {"uid": 0, "gid": 0}, "env": ["PATH=/bin"], "cwd": "/", "terminal": False}
 
 
 def request(*args: str, timeout_s: float = 0, limit_bytes: int = 1 << 20, stdin: bytes = b"") -> ExecRequest:
@@ -103,9 +104,7 @@ async def test_a_cancelled_caller_leaves_nothing_running(workshop: Workshop) -> 
 async def test_many_at_once(workshop: Workshop) -> None:
     container_id = await workshop.running()
     async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(workshop.handler.runtime.exec(container_id, request("echo", str(number)))) for number in range(20)
-        ]
+        tasks = [group.create_task(workshop.handler.runtime.exec(container_id, request("echo", str(number)))) for number in range(20)]
     assert [task.result().stdout for task in tasks] == [f"{number}\n".encode() for number in range(20)]
     assert os.listdir(workshop.folder / "scratch") == []
 

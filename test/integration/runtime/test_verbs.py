@@ -8,13 +8,14 @@ import pytest
 
 from crio.core.config import ContainerConfig, ImageSpec, Metadata, Resources, Security
 from crio.core.errors import CriError, FailedPrecondition, NotFound
+from crio.core.oci.document import JsonValue
 from crio.host.runtime.oci import ExecRequest, RuntimeStatus
 from test.integration.runtime.bundles import OWN_PID, Workshop
 
-PROCESS = {"user": {"uid": 0, "gid": 0}, "env": ["PATH=/bin"], "cwd": "/", "terminal": False}
+PROCESS: dict[str, JsonValue] = {"user": {"uid": 0, "gid": 0}, "env": ["PATH=/bin"], "cwd": "/", "terminal": False}
 
 
-def command(*args: str) -> dict[str, object]:
+def command(*args: str) -> dict[str, JsonValue]:
     return {**PROCESS, "args": list(args)}
 
 
@@ -103,5 +104,5 @@ async def test_a_bad_document_is_an_error_with_the_runtimes_words(workshop: Work
     except AssertionError as error:
         assert "no-such-program" in str(error)
         return
-    with pytest.raises((FailedPrecondition, CriError), match="no-such-program|start"):
+    with pytest.raises((FailedPrecondition, CriError), match=r"no-such-program|start"):
         await workshop.handler.runtime.start(container_id)
