@@ -36,3 +36,8 @@ unpack: $(UNPACK_BIN)
 ifneq ($(VARIANT),fuzz)
 all: $(UNPACK_BIN)
 endif
+
+TESTS += unpack_pure_test
+unpack_pure_test_SRCS := unpack/pure_test.c $(UNPACK_PURE)
+FUZZERS += unpack_pure_fuzz
+unpack_pure_fuzz_SRCS := unpack/pure_fuzz.c $(UNPACK_PURE)

@@ -24,7 +24,7 @@ const char *unpack_code_name(enum unpack_code code)
     return names[code];
 }
 
-static int failure_record(struct failure *failure, enum unpack_code code, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static int failure_record(struct failure *failure, enum unpack_code code, const char *format, va_list arguments)
 {
     if (failure->code == UNPACK_OK) {
         vsnprintf(failure->text, sizeof failure->text, format, arguments);
