@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,14 +42,3 @@ def store(tools: Tools) -> Iterator[Store]:
     opened = tools.open()
     yield opened
     opened.shutdown()
-
-
-def loop_mount(folder: str, maker: tuple[str, ...], size_mb: int, options: str = "") -> str:
-    """Make a file system in a file below ``folder`` and mount it; the ``folder`` fixture unmounts it."""
-    image, point = f"{folder}/disk.img", f"{folder}/disk"
-    os.mkdir(point)
-    with open(image, "wb") as file:
-        file.truncate(size_mb << 20)
-    subprocess.run([*maker, image], check=True, capture_output=True)
-    subprocess.run(["mount", "-o", ",".join(filter(None, ("loop", options))), image, point], check=True, capture_output=True)
-    return point

@@ -261,3 +261,14 @@ def make_tools(folder: str, driver: str = "overlay") -> Tools:
         '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\nnetns = "host"\n'
     )
     return tools
+
+
+def loop_mount(folder: str, maker: tuple[str, ...], size_mb: int, options: str = "") -> str:
+    """Make a file system in a file below ``folder`` and mount it; whoever owns the folder unmounts it."""
+    image, point = f"{folder}/disk.img", f"{folder}/disk"
+    os.mkdir(point)
+    with open(image, "wb") as file:
+        file.truncate(size_mb << 20)
+    subprocess.run([*maker, image], check=True, capture_output=True)
+    subprocess.run(["mount", "-o", ",".join(filter(None, ("loop", options))), image, point], check=True, capture_output=True)
+    return point

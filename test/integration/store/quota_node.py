@@ -13,8 +13,7 @@ import tempfile
 from pathlib import Path
 
 from crio.host.store import ContainerCreate, Store
-from test.integration.store.conftest import loop_mount
-from test.integration.store.kit import Image, busybox_layers, commit, make_tools
+from test.integration.store.kit import Image, busybox_layers, commit, loop_mount, make_tools
 
 DISKS = {
     "xfs": (("mkfs.xfs", "-q", "-f"), 320),

@@ -16,8 +16,7 @@ import pytest
 from crio.core.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from crio.host.store import ContainerCreate, LayerCommit, Store
 from crio.host.store.staging import PREFIX
-from test.integration.store.conftest import loop_mount
-from test.integration.store.kit import Image, Tools, busybox_layers, commit, layer, make_tools, unpack, write_tar_split
+from test.integration.store.kit import Image, Tools, busybox_layers, commit, layer, loop_mount, make_tools, unpack, write_tar_split
 from test.support.waiting import eventually
 
 A = "localhost/a:1"

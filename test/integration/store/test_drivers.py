@@ -13,8 +13,7 @@ import pytest
 from crio.core.errors import FailedPrecondition
 from crio.host.store import ContainerCreate, Store, StoreOptions, open_store, quota
 from crio.host.store.drivers import btrfs
-from test.integration.store.conftest import loop_mount
-from test.integration.store.kit import Image, Tools, busybox_layers, commit, layer, make_tools
+from test.integration.store.kit import Image, Tools, busybox_layers, commit, layer, loop_mount, make_tools
 
 A, B = "localhost/a:1", "localhost/b:1"
 
