@@ -43,7 +43,7 @@ def fill(document: dict[str, object], message: Config, where: str) -> Config:
     try:
         return json_format.ParseDict(document, message)
     except json_format.ParseError as error:
-        raise BadInput(f"{where}: X") from error
+        raise BadInput(f"{where}: {' '.join(str(error).split())}") from error
 
 
 def sandbox_config(path: str) -> pb.PodSandboxConfig:
