@@ -76,11 +76,14 @@ class OverlayDriver:
             self._home_mounted = True
 
     def release(self) -> None:
-        """Take the private mount of the home away, if this process made it and nothing is mounted below."""
-        if self._home_mounted:
-            with contextlib.suppress(OSError):
-                syscalls.umount(self.home, 0)
-            self._home_mounted = False
+        """Take the private mount of the home away, this process's or that of one that was killed; the caller saw nothing mounted below.
+
+        Open descriptors of staging areas keep a plain umount from working, so the mount is detached.
+        """
+        with contextlib.suppress(OSError):
+            if self._home_mounted or is_self_bind(self.home):
+                syscalls.umount(self.home, syscalls.MNT_DETACH)
+        self._home_mounted = False
 
     def exists(self, layer_id: str) -> bool:
         """Whether the layer has a usable directory here."""
@@ -353,6 +356,11 @@ def is_mount_root(path: str) -> bool:
             os.close(above)
     finally:
         os.close(fd)
+
+
+def is_self_bind(path: str) -> bool:
+    """Whether ``path`` is mounted on itself: a mount point on the file system of its parent, not a disk of its own."""
+    return is_mount_root(path) and os.stat(path).st_dev == os.stat(os.path.dirname(path)).st_dev
 
 
 def _mount_id(fd: int) -> bytes:
