@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 
-from crio.core.seccomp.names import ALLOWED, BY_ARCHITECTURE, BY_CAPABILITY, NEVER
+from crio.core.seccomp.names import ALLOWED, BY_ARCHITECTURE, BY_CAPABILITY
 from crio.core.seccomp.profile import Argument, Condition, Rule, SeccompProfile
 
 ALLOW = "SCMP_ACT_ALLOW"
@@ -67,7 +67,7 @@ def _socket_rules() -> list[Rule]:
 
 
 def _build() -> SeccompProfile:
-    rules = [Rule(ALLOWED, ALLOW), Rule(NEVER, ERRNO, errno=errno.EPERM)]
+    rules = [Rule(ALLOWED, ALLOW)]
     rules += [
         Rule(names, ALLOW, includes=Condition(architectures=frozenset({architecture}))) for architecture, names in BY_ARCHITECTURE.items()
     ]

@@ -1,9 +1,10 @@
 """The tables of the built-in seccomp profile: our own sorting of the kernel's system calls.
 
 ``ALLOWED`` is what ordinary programs use and what the kernel guards by itself. ``BY_CAPABILITY`` opens more to a container that
-holds the capability, and answers EPERM to others, which is what the kernel would say. ``NEVER`` is obsolete, or has a history of
-kernel bugs that outweighs its use in a container: EPERM. A call that is in no table (newer than this file) gets ENOSYS, so that
-libraries fall back to older ones. Sources: the kernel's system call tables (x86, x86_64, generic), capabilities(7).
+holds the capability, and answers EPERM to others, which is what the kernel would say. A call that is in no table gets ENOSYS: it
+is newer than this file, so that libraries fall back to an older one, or obsolete, or has a history of kernel bugs that outweighs
+its use in a container (io_uring, userfaultfd, keyctl, vmsplice). Sources: the kernel's system call tables (x86, x86_64, generic),
+capabilities(7).
 """
 
 from __future__ import annotations
@@ -128,11 +129,3 @@ BY_CAPABILITY = {
     ),
     "CAP_SYS_TTY_CONFIG": ("vhangup",),
 }
-
-_NEVER_TEXT = """
-_sysctl add_key afs_syscall bdflush break epoll_ctl_old epoll_wait_old ftime getpmsg gtty idle io_uring_enter
-io_uring_register io_uring_setup keyctl lock mpx nfsservctl nice oldfstat oldlstat oldolduname oldstat olduname
-prof profil putpmsg request_key security sgetmask ssetmask stty swapoff swapon sysfs tuxcall ulimit uselib
-userfaultfd ustat vm86 vm86old vmsplice vserver
-"""
-NEVER = tuple(_NEVER_TEXT.split())
