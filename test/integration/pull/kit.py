@@ -42,6 +42,12 @@ class Bench:
         """Writes a registries.conf that allows plain HTTP at these hosts."""
         self.registries("".join(f'[[registry]]\nlocation = "{address}"\ninsecure = true\n' for address in addresses))
 
+    def drop_in(self, name: str, text: str) -> None:
+        """Writes a drop-in of registries.conf."""
+        folder = pathlib.Path(self.options.registries.conf_dir)
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
     def policy(self, policy: object) -> None:
         """Writes policy.json."""
         pathlib.Path(self.options.trust.policy).write_text(json.dumps(policy))

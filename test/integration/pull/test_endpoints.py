@@ -20,6 +20,10 @@ from test.support.smallimages import Pusher, image_of, layer_of
 
 IMAGE = image_of((layer_of({"a": b"mirrored"}),))
 REPOSITORY = "endpoints/image"
+SELF_SIGNED = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    " -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -74,16 +78,14 @@ async def test_a_prefix_is_rewritten_to_its_location(bench: Bench, real_registry
 
 async def test_a_blocked_registry_is_never_asked(bench: Bench, proxy: FaultyRegistry) -> None:
     bench.registries(f'[[registry]]\nlocation = "{proxy.address}"\ninsecure = true\nblocked = true\n')
-    with pytest.raises(BlockedRegistry, match="blocked in .*registries.conf"):
+    with pytest.raises(BlockedRegistry, match=r"blocked in .*registries\.conf"):
         await bench.pull(f"{proxy.address}/{REPOSITORY}:1")
     assert proxy.seen == []
 
 
 async def test_a_drop_in_replaces_a_table(bench: Bench, proxy: FaultyRegistry) -> None:
     bench.registries(f'[[registry]]\nlocation = "{proxy.address}"\nblocked = true\n')
-    folder = pathlib.Path(bench.options.registries.conf_dir)
-    folder.mkdir()
-    (folder / "50-more.conf").write_text(f'[[registry]]\nlocation = "{proxy.address}"\ninsecure = true\n')
+    bench.drop_in("50-more.conf", f'[[registry]]\nlocation = "{proxy.address}"\ninsecure = true\n')
     await bench.pull(f"{proxy.address}/{REPOSITORY}:1")
 
 
@@ -160,9 +162,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A self-signed certificate for 127.0.0.1, good for servers and clients."""
     folder = tmp_path_factory.mktemp("tls")
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")],
+        [*SELF_SIGNED.split(), "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")],
         check=True,
         capture_output=True,
         env={**os.environ, "RANDFILE": str(folder / "rnd")},

@@ -73,7 +73,7 @@ async def test_the_policy_of_the_transport_and_path_decides(bench: Bench, source
 @pytest.mark.parametrize("reference", ["dir:/nowhere", "oci:/nowhere:x", "docker-archive:/nowhere", "oci-archive:/dev/null"])
 async def test_what_is_not_there_is_said(bench: Bench, reference: str) -> None:
     async with bench.engine() as engine:
-        with pytest.raises(CriError, match="/nowhere|/dev/null"):
+        with pytest.raises(CriError, match=r"/nowhere|/dev/null"):
             await engine.load(reference)
 
 

@@ -53,7 +53,7 @@ async def test_without_a_policy_nothing_is_pulled_and_the_file_is_named(bench: B
 
 async def test_reject_rejects_before_any_layer(bench: Bench, name: str) -> None:
     bench.policy({"default": [{"type": "reject"}]})
-    with pytest.raises(SignatureValidationFailed, match="^SignatureValidationFailed: .*rejects"):
+    with pytest.raises(SignatureValidationFailed, match=r"^SignatureValidationFailed: .*rejects"):
         await bench.pull(name)
     bench.assert_empty()
 

@@ -58,6 +58,12 @@ def test_an_index_is_guessed_from_its_members() -> None:
     assert parsed.manifests[0].as_candidate().platform == Platform("linux", "arm", "v7")
 
 
+def test_an_image_is_guessed_from_its_members() -> None:
+    parsed = parse_manifest(body({**IMAGE, "mediaType": None}), "text/plain")
+    assert isinstance(parsed, ImageManifest)
+    assert parsed.media_type == OCI_MANIFEST
+
+
 def test_artifacts_are_told_from_images() -> None:
     for change in ({"artifactType": "x/y"}, {"config": {**DESCRIPTOR, "mediaType": "application/vnd.oci.empty.v1+json"}}):
         parsed = parse_manifest(body({**IMAGE, **change}))
@@ -88,12 +94,14 @@ WRONG = {
     "the wrong version for its type": ({**IMAGE, "schemaVersion": 1}, OCI_MANIFEST, "schemaVersion: expected 2"),
     "no configuration": ({"schemaVersion": 2, "layers": []}, OCI_MANIFEST, "config: expected a descriptor"),
     "a negative size": ({**IMAGE, "config": {**DESCRIPTOR, "size": -1}}, "", "size: expected a number"),
+    "no size": ({**IMAGE, "config": {"digest": DIGEST}}, "", "size: expected a number of bytes, got nothing"),
     "a size that is true": ({**IMAGE, "config": {**DESCRIPTOR, "size": True}}, "", "whole number"),
     "a digest with a path in it": ({**IMAGE, "config": {**DESCRIPTOR, "digest": "sha256:../../x"}}, "", "lower-case hex"),
     "too many layers": ({**IMAGE, "layers": [DESCRIPTOR] * 501}, "", "501 layers"),
     "too many entries": ({**INDEX, "manifests": [DESCRIPTOR] * 10_001}, "", "10001 entries"),
     "layers that are no list": ({**IMAGE, "layers": {}}, "", "layers: expected a list"),
     "a layer that is no object": ({**IMAGE, "layers": [1]}, "", r"layers\[0\]"),
+    "a type that is no string": ({**IMAGE, "mediaType": 5}, "", "mediaType: expected a string, got 5"),
     "annotations that are no strings": ({**IMAGE, "annotations": {"a": 1}}, "", r"annotations\.a: expected a string"),
     "urls that are no strings": ({**IMAGE, "config": {**DESCRIPTOR, "urls": [1]}}, "", "urls"),
     "a configuration that is a list": ({**IMAGE, "config": []}, "", "config: expected an object"),
@@ -119,7 +127,7 @@ def test_documents_are_bounded_and_keys_can_be_unique() -> None:
     with pytest.raises(BadDocument, match="appears twice"):
         parse_object(b'{"a":1,"a":2}', "x", unique_keys=True)
     assert parse_object(b'{"a":true,"b":null}', "x", unique_keys=True).flag("a")
-    with pytest.raises(BadDocument, match="x.a: expected true or false"):
+    with pytest.raises(BadDocument, match=r"x\.a: expected true or false"):
         parse_object(b'{"a":1}', "x").flag("a")
     assert Fields("", {}).flag("a", True)
 
