@@ -66,10 +66,6 @@ class Fields:
             raise self._wrong(key, value, "an integer")
         return value
 
-    def optional_number(self, key: str) -> int | None:
-        """An integer, or None when the key is absent or null."""
-        return None if self._left.get(key) is None else self.number(key)
-
     def texts(self, key: str) -> tuple[str, ...]:
         """An array of strings; absent and null mean the empty one."""
         return tuple(self._item(key, item, str) for item in self._array(key))

@@ -96,6 +96,7 @@ REFUSED = {
     "a size that is a string": ({"id": "a", "diff-size": "1"}, "expected an integer"),
     "a size that is a truth value": ({"id": "a", "diff-size": True}, "expected an integer"),
     "an owner that is a truth value": ({"id": "a", "uidset": [True]}, "expected int items"),
+    "an owner that is a word": ({"id": "a", "gidset": ["0"]}, "expected int items"),
     "flags that are an array": ({"id": "a", "flags": []}, "expected an object"),
 }
 
@@ -137,3 +138,10 @@ def test_flags_answer_questions() -> None:
     assert decode_container({"id": "a", "flags": {"MountLabel": 5}}, "file").mount_label == ""
     assert decode_layer({"id": "a", "flags": {"incomplete": True}}, "file").incomplete
     assert not decode_layer(LAYER, "file").incomplete
+
+
+def test_maps_of_the_wrong_kind_are_refused() -> None:
+    with pytest.raises(DamagedStore, match="expected int items"):
+        decode_image({"id": "a", "big-data-sizes": {"x": "1"}}, "images.json")
+    with pytest.raises(DamagedStore, match="expected str items"):
+        decode_image({"id": "a", "big-data-digests": {"x": 1}}, "images.json")

@@ -195,3 +195,15 @@ def test_unused_layers_go_without_their_images() -> None:
     findings = [Finding(Kind.LAYER, name_id("d"), Damage.LAYER_UNUSED, "", fatal=False)]
     plan = plan_repair(findings, LAYERS, ImageTable([(IMAGE,)]), NO_CONTAINERS)
     assert (plan.images, plan.layers, plan.orphans) == ((), (name_id("d"),), False)
+
+
+def test_a_layer_below_two_damaged_ones_goes_once() -> None:
+    findings = [Finding(Kind.LAYER, name_id(letter), Damage.LAYER_CONTENT, "") for letter in "acb"]
+    plan = plan_repair(findings, LAYERS, ImageTable([()]), NO_CONTAINERS)
+    assert sorted(plan.layers) == sorted(map(name_id, "abcd"))
+
+
+def test_a_whole_id_is_a_prefix_too() -> None:
+    assert IMAGES.find_by_prefix(IMAGE.id) is IMAGE
+    assert IMAGES.find_by_prefix("no hex") is None
+    assert IMAGES.find(IMAGE.names[0]) is IMAGE

@@ -1,7 +1,7 @@
 """Mounting an overlay whatever the number of its lower directories.
 
 The old mount call takes one page of options; that is enough for most images and is a single system call. Beyond it, kernels with
-``lowerdir+`` (6.8) take each lower directory as a parameter of its own. On older ones a directory of numbered links makes the
+``lowerdir+`` (6.7) take each lower directory as a parameter of its own. On older ones a directory of numbered links makes the
 names short enough: the links are resolved while mounting and are not needed afterwards.
 """
 
