@@ -28,7 +28,7 @@ from crio.core.settings.values import RuntimeHandler, Settings
 from crio.cri.image_service import ImageService
 from crio.cri.runtime_service import RuntimeService
 from crio.cri.server import make_server
-from crio.host import logs, namespaces, process, syscalls
+from crio.host import logs, markers, namespaces, process, syscalls
 from crio.host.blocking import Blocking
 from crio.host.cgroup.manager import CgroupManager
 from crio.host.cni.manager import CniManager, CniOptions
@@ -265,6 +265,8 @@ async def serve(start: Start) -> int:
         ctx = await make_context(start, settings, group, stack)
         ctx.exits.begin(lambda name: exits.on_exit(ctx, name), lambda name: exits.check(ctx, name))
         stack.callback(ctx.exits.close)
+        if markers.was_unclean(settings.root):
+            log.info("the last daemon did not end orderly: what it was doing is looked through now")
         await restore(ctx, DiskJournal(ctx.store.container_dir).read)
         group.create_task(network.clean_up(ctx), name="network clean-up")
         server = make_server(
@@ -280,6 +282,7 @@ async def serve(start: Start) -> int:
         status = LateStatus(ctx, door, lambda: start.config_text(start.loaded), group)
         stack.push_async_callback(status.stop)
         loop.add_signal_handler(signal.SIGHUP, Reload(ctx, start))
+        await ctx.blocking.run(markers.on_start, settings.root)
         door.open()
         gc.collect()
         gc.freeze()
@@ -289,6 +292,7 @@ async def serve(start: Start) -> int:
         notify_systemd("STOPPING=1")
         log.info("stopping: containers keep running")
         await ctx.flights.drain(DRAIN_S)
+        await ctx.blocking.run(markers.on_clean_stop, settings.root)
     return 0
 
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import os
 import signal
 from typing import Final
 
@@ -145,6 +146,10 @@ async def discard(ctx: Context, sandbox: Sandbox) -> None:
         for path in (sandbox.infra_cgroup, ctx.cgroups.monitor_path(sandbox.infra_cgroup)):
             ctx.cgroups.remove(path)
         await ctx.blocking.run(_delete_storage, ctx, sandbox.id)
+        if not sandbox.config.log_directory:
+            # The daemon made it because the client named none; nobody else would take it away.
+            with contextlib.suppress(OSError):
+                os.rmdir(sandbox.log_directory)
         runtime = ctx.settings.runtime
         monitor.forget(sandbox.id, runtime.container_exits_dir, runtime.container_attach_socket_dir)
         ctx.table.drop_sandbox(sandbox.id)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import socket
 import sys
 import traceback
+from collections import Counter
 
 import orjson
 from aiohttp import web
@@ -45,6 +47,7 @@ class StatusApi:
                 web.get("/pause/{id}", self.pause),
                 web.get("/unpause/{id}", self.unpause),
                 web.get("/debug/goroutines", self.stacks),
+                web.get("/debug/heap", self.heap),
                 web.get("/timeline", self.timeline),
                 web.get("/pulls", self.pulls),
             ]
@@ -150,6 +153,13 @@ class StatusApi:
         for number, frame in sys._current_frames().items():
             parts.append(f"thread {number}:\n" + "".join(traceback.format_stack(frame)))
         return web.Response(text="\n".join(parts))
+
+    async def heap(self, _: web.Request) -> web.Response:
+        """What lives in memory: objects by type, the most numerous first."""
+        counts = Counter(type(item).__qualname__ for item in gc.get_objects())
+        lines = [f"{count:>10}  {name}" for name, count in counts.most_common(200)]
+        body = "\n".join(["   objects  type", *lines, ""]).encode()
+        return web.Response(body=body, content_type="application/octet-stream")
 
     async def timeline(self, request: web.Request) -> web.Response:
         """The stages of the last operations; ``?about=`` takes the start of an id or a name."""
