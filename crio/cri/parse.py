@@ -25,7 +25,7 @@ def _strings(values: Mapping[str, str]) -> Mapping[str, str]:
 
 def _labels(field: str, values: Mapping[str, str]) -> Mapping[str, str]:
     for key, value in values.items():
-        if len(key) + len(value) > MAX_LABEL_BYTES:
+        if len(key.encode()) + len(value.encode()) > MAX_LABEL_BYTES:
             raise InvalidArgument(f"{field}[{key[:64]!r}]: key and value have more than {MAX_LABEL_BYTES} bytes")
     return _strings(values)
 
@@ -213,7 +213,7 @@ def sandbox_config(message: pb.PodSandboxConfig) -> core.SandboxConfig:
         dns=dns,
         port_mappings=tuple(_port(index, item) for index, item in enumerate(message.port_mappings)),
         labels=MappingProxyType(labels),
-        annotations=_labels("config.annotations", message.annotations),
+        annotations=_strings(message.annotations),
         cgroup_parent=linux.cgroup_parent,
         security=_security("config.linux.security_context", linux.security_context),
         sysctls=_strings(linux.sysctls),
@@ -287,7 +287,7 @@ def container_config(message: pb.ContainerConfig) -> core.ContainerConfig:
         mounts=tuple(_mount(index, item) for index, item in enumerate(message.mounts)),
         devices=tuple(core.Device(item.container_path, item.host_path, item.permissions) for item in message.devices),
         labels=_labels("config.labels", message.labels),
-        annotations=_labels("config.annotations", message.annotations),
+        annotations=_strings(message.annotations),
         log_path=_log_path(message.log_path),
         stdin=message.stdin,
         stdin_once=message.stdin_once,
@@ -303,7 +303,10 @@ def _signal(number: int) -> str:
     """The signal's name without ``SIG``, empty for the image's or the default one."""
     if number == pb.SIGNAL_RUNTIME_DEFAULT:
         return ""
-    name = pb.Signal.Name(number).removeprefix("SIGNAL_SIG")
+    try:
+        name = pb.Signal.Name(number).removeprefix("SIGNAL_SIG")
+    except ValueError:
+        raise InvalidArgument(f"config.stop_signal {number} is unknown: expected a value of the enum Signal") from None
     for base, sign in (("RTMINPLUS", 1), ("RTMAXMINUS", -1)):
         if name.startswith(base):
             start = signal.SIGRTMIN if sign > 0 else signal.SIGRTMAX
