@@ -31,7 +31,7 @@ listen = "{root}/crio.sock"
 container_exits_dir = "{root}/run/exits"
 container_attach_socket_dir = "{root}/run/attach"
 namespaces_dir = "{root}/run/namespaces"
-[crio.runtime.runtimes.crun]
+{runtime}[crio.runtime.runtimes.crun]
 runtime_root = "{root}/run/crun"
 [crio.runtime.runtimes.runc]
 runtime_root = "{root}/run/runc"
@@ -138,11 +138,12 @@ def registries_text(address: str) -> str:
     return text
 
 
-def write_files(places: Places, registry: str) -> None:
-    """Everything that the daemon reads."""
+def write_files(places: Places, registry: str, default_runtime: str = "") -> None:
+    """Everything that the daemon reads; without a ``default_runtime`` the daemon chooses."""
     for name in ("net.d", "registries.d", "run"):
         (places.root / name).mkdir(exist_ok=True)
-    places.config.write_text(CONFIG.format(root=places.root))
+    runtime = f'default_runtime = "{default_runtime}"\n' if default_runtime else ""
+    places.config.write_text(CONFIG.format(root=places.root, runtime=runtime))
     (places.root / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}\n')
     (places.root / "registries.conf").write_text(registries_text(registry))
     (places.root / "net.d" / "10-demo.conflist").write_text(json.dumps(network_list(places), indent=1) + "\n")
