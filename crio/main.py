@@ -22,8 +22,7 @@ from crio import __version__
 from crio.core.errors import Internal
 from crio.core.facts import HostFacts
 from crio.core.oci.inputs import HandlerSettings
-from crio.core.settings.handler import DEFAULT_MIN_MEMORY_BYTES
-from crio.core.settings.units import parse_size_bytes
+from crio.core.settings.translate import min_memory_bytes
 from crio.core.settings.values import RuntimeHandler, Settings
 from crio.cri.image_service import ImageService
 from crio.cri.runtime_service import RuntimeService
@@ -97,11 +96,6 @@ def store_options(settings: Settings) -> StoreOptions:
 
 def handler_config(name: str, handler: RuntimeHandler) -> HandlerConfig:
     """One ``[crio.runtime.runtimes.NAME]`` as the probes want it."""
-    minimum = DEFAULT_MIN_MEMORY_BYTES
-    try:
-        minimum = parse_size_bytes(handler.container_min_memory) if handler.container_min_memory else minimum
-    except ValueError:
-        log.warning("container_min_memory %r of runtime %r is no size: %d bytes are used", handler.container_min_memory, name, minimum)
     return HandlerConfig(
         name=name,
         path=handler.runtime_path,
@@ -118,7 +112,7 @@ def handler_config(name: str, handler: RuntimeHandler) -> HandlerConfig:
             allowed_annotations=handler.allowed_annotations,
             default_annotations=handler.default_annotations,
             privileged_without_host_devices=handler.privileged_without_host_devices,
-            container_min_memory_bytes=minimum,
+            container_min_memory_bytes=min_memory_bytes(name, handler),
         ),
     )
 

@@ -124,14 +124,17 @@ def _profile(path: str) -> SeccompProfile | None:
         raise InvalidArgument(f"seccomp profile {path!r} cannot be read: {error.strerror}") from error
 
 
-def _seccomp(ctx: Context, wanted: SecurityProfile | None) -> SeccompProfiles:
+def _seccomp(ctx: Context, handler: Handler, wanted: SecurityProfile | None) -> SeccompProfiles:
+    """The profiles to choose from; the handler's own default goes before that of all handlers, and the built-in one is last."""
     runtime = ctx.settings.runtime
     localhost = None
     if wanted is not None and wanted.type is ProfileType.LOCALHOST:
         if not wanted.localhost_ref.startswith("/"):
             raise InvalidArgument(f"seccomp profile {wanted.localhost_ref!r} is not absolute: expected a path that starts with '/'")
         localhost = _profile(wanted.localhost_ref)
-    default = _profile(runtime.seccomp_profile) if os.path.exists(runtime.seccomp_profile) else None
+    own = ctx.settings.runtime.runtimes.get(handler.name)
+    named = (own.seccomp_profile if own is not None else "") or runtime.seccomp_profile
+    default = _profile(named) if os.path.exists(named) else None
     return SeccompProfiles(default, _profile(runtime.privileged_seccomp_profile), localhost)
 
 
@@ -196,7 +199,7 @@ def write_container_spec(
         mounts=sources.resolve_mounts(config.mounts, rules, made),
         devices=sources.resolve_devices(config.devices),
         host_devices=sources.host_devices() if privileged else (),
-        seccomp=_seccomp(ctx, config.security.seccomp),
+        seccomp=_seccomp(ctx, handler, config.security.seccomp),
         sandbox_privileged=sandbox.privileged,
         allowed_annotations=_allowed_annotations(ctx.settings, sandbox),
     )
@@ -312,7 +315,7 @@ def _sandbox_request(ctx: Context, sandbox: Sandbox, handler: Handler, rootfs: s
         handler=handler.spec,
         joins=_joins(ctx, sandbox),
         files=files,
-        seccomp=_seccomp(ctx, sandbox.config.security.seccomp),
+        seccomp=_seccomp(ctx, handler, sandbox.config.security.seccomp),
         records=records,
         allowed_annotations=_allowed_annotations(ctx.settings, sandbox),
     )
