@@ -28,6 +28,8 @@ source="$work/isal-$version/src/isal/isa-l"
 
 set -- -C "$source" -f Makefile.unx units="crc igzip" host_cpu="$arch" CC="$cc" DEBUG= DEBUG_nasm= D=
 [ "$arch" = aarch64 ] && set -- "$@" arch=aarch64
+# What the outer make was told (flags, targets) is not meant for this one.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES CFLAGS LDFLAGS
 make -s "$@" lib >"$work/build.log" 2>&1 || {
     cat "$work/build.log" >&2
     exit 1
