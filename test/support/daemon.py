@@ -13,7 +13,6 @@ import itertools
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -294,7 +293,7 @@ class Daemon:
         for path in self._own_cgroups():
             eventually(functools.partial(_gone, path), 5, f"{path} is removed")
         subprocess.run(["ip", "link", "delete", self.layout.bridge], check=False, capture_output=True)
-        shutil.rmtree(self.layout.root, ignore_errors=True)
+        subprocess.run(["rm", "-rf", "--one-file-system", str(self.layout.root)], check=False)
 
 
 def _gone(path: pathlib.Path) -> bool:
