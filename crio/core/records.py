@@ -98,6 +98,7 @@ class Container:
     process: ProcessRef | None = None
     monitor: ProcessRef | None = None
     annotations: Mapping[str, str] = EMPTY
+    image_volumes: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from crio.core.config import Device, Mount, Propagation
 from crio.core.errors import InvalidArgument
 from crio.core.oci.inputs import DeviceKind, DeviceNode, ResolvedMount, SourcePropagation
 from crio.host.mountinfo import MountEntry, mount_of, mount_table
 
+IMAGE_VOLUME_OPTIONS = ("ro", "nosuid", "nodev", "noexec")
 _DEVICE_LIMIT = 4096
 _SKIPPED = frozenset({"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"})
+
+
+@dataclass(slots=True)
+class Taken:
+    """What looking sources up has made or mounted, so that a failed creation can give it back: directories (outermost first), images."""
+
+    directories: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +34,24 @@ class SourceRules:
     storage_root: str = ""
 
 
-def resolve_mounts(mounts: tuple[Mount, ...], rules: SourceRules, made: list[str]) -> tuple[ResolvedMount, ...]:
+ImageSource = Callable[[int, Mount], str]
+
+
+def resolve_mounts(
+    mounts: tuple[Mount, ...], rules: SourceRules, taken: Taken, image_source: ImageSource
+) -> tuple[ResolvedMount, ...]:
     """The bind mounts of a request with their sources resolved.
 
-    A missing source is made as a directory, as users of CRI-O know it, and noted in ``made`` (outermost first) so that a failed
-    creation can remove it; those that the configuration names are refused. Raises InvalidArgument.
+    A missing source is made as a directory, as users of CRI-O know it, and noted in ``taken``; those that the configuration names are
+    refused. ``image_source`` gives the path of an image volume. Raises InvalidArgument.
     """
     table: tuple[MountEntry, ...] = ()
     resolved = []
     for index, mount in enumerate(mounts):
         if mount.image is not None:
-            raise InvalidArgument(f"config.mounts[{index}].image: image volumes are not supported yet, use a host path")
-        source = _source(index, mount, rules, made)
+            resolved.append(ResolvedMount(mount, image_source(index, mount), options=IMAGE_VOLUME_OPTIONS))
+            continue
+        source = _source(index, mount, rules, taken.directories)
         propagation = SourcePropagation.PRIVATE
         if mount.propagation is not Propagation.PRIVATE:
             table = table or mount_table()

@@ -18,10 +18,10 @@ from crio.core.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from crio.core.lifecycle import ContainerEvent, ContainerState, SandboxState, next_container_state
 from crio.core.naming import container_name
 from crio.core.records import Container, Sandbox
-from crio.host import monitor
+from crio.host import monitor, sources
 from crio.host.runtime.handlers import Handler
 from crio.host.store.options import ContainerCreate
-from crio.ops import images, specs
+from crio.ops import images, specs, volumes
 from crio.ops.context import Context
 from crio.ops.metadata import container_metadata
 from crio.ops.stages import name_object, stage
@@ -77,9 +77,10 @@ async def _create(ctx: Context, sandbox: Sandbox, name: str, config: ContainerCo
             mountpoint = await ctx.blocking.run(ctx.store.mount, container.id)
             container = dataclasses.replace(container, mountpoint=mountpoint)
         with stage("container spec configuration"):
-            made: list[str] = []
-            undo.push("directories made for mounts", lambda: _remove_empty(made))
-            container = await ctx.blocking.run(specs.write_container_spec, ctx, sandbox, container, image, handler, made)
+            taken = sources.Taken()
+            undo.push("directories made for mounts", lambda: _remove_empty(taken.directories))
+            undo.push("image volumes", lambda: ctx.blocking.run(volumes.release, ctx, taken.images))
+            container = await ctx.blocking.run(specs.write_container_spec, ctx, sandbox, container, image, handler, taken)
             container = ctx.table.containers.put(container)
             undo.push("the log file", lambda: _remove_empty_log(container.log_path))
             _prepare_log(container.log_path)

@@ -164,6 +164,9 @@ async def _remove(ctx: Context, record: ImageRecord, names: list[str]) -> None:
             await ctx.blocking.run(ctx.store.remove_name, record.id, name)
         return
     user = next((item for item in ctx.table.containers.all() if item.image_id == record.id), None)
+    volume_user = next((item for item in ctx.table.containers.all() if record.id in item.image_volumes), None)
+    if volume_user is not None:
+        raise FailedPrecondition(f"the image is in use by {volume_user.id}: it is mounted there as a volume")
     if user is not None:
         raise FailedPrecondition(f"image {record.id} is used by container {user.id}: remove the container first")
     try:

@@ -9,6 +9,7 @@ from crio.core.errors import CriError, NotFound
 from crio.core.lifecycle import ALIVE, ContainerState
 from crio.core.records import Container
 from crio.host import monitor
+from crio.ops import volumes
 from crio.ops.context import Context
 from crio.ops.stages import name_object, stage
 from crio.ops.stop_container import stop_container
@@ -52,10 +53,11 @@ async def discard(ctx: Context, container: Container) -> None:
         monitor.forget(container.id, runtime.container_exits_dir, runtime.container_attach_socket_dir)
         for path in (container.cgroup_path, ctx.cgroups.monitor_path(container.cgroup_path)):
             ctx.cgroups.remove(path)
-        await ctx.blocking.run(_delete_storage, ctx, container.id)
+        await ctx.blocking.run(_delete_storage, ctx, container)
         ctx.table.drop_container(container.id)
 
 
-def _delete_storage(ctx: Context, container_id: str) -> None:
-    ctx.store.unmount(container_id)
-    ctx.store.delete_container(container_id)
+def _delete_storage(ctx: Context, container: Container) -> None:
+    ctx.store.unmount(container.id)
+    ctx.store.delete_container(container.id)
+    volumes.release(ctx, container.image_volumes)

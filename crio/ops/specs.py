@@ -43,7 +43,7 @@ from crio.host import monitor, sources
 from crio.host.files import RootFs, read_bounded, write_atomic
 from crio.host.podfs import SHM_SIZE_BYTES
 from crio.host.runtime.handlers import Handler
-from crio.ops import images
+from crio.ops import images, volumes
 from crio.ops.context import Context
 
 PROFILE_LIMIT_BYTES = 4 << 20
@@ -164,11 +164,11 @@ def _target_pid(ctx: Context, target_id: str) -> str:
 
 
 def write_container_spec(
-    ctx: Context, sandbox: Sandbox, container: Container, image: images.Found, handler: Handler, made: list[str]
+    ctx: Context, sandbox: Sandbox, container: Container, image: images.Found, handler: Handler, taken: sources.Taken
 ) -> Container:
-    """Build and write the specification of a container; returns the record with what was resolved (its user).
+    """Build and write the specification of a container; returns the record with what was resolved (its user, its image volumes).
 
-    Directories made for missing mount sources are noted in ``made``.
+    What is made or mounted on the way is noted in ``taken``.
     """
     config = container.config
     with RootFs(container.mountpoint) as rootfs:
@@ -196,7 +196,7 @@ def write_container_spec(
         handler=handler.spec,
         joins=_joins(ctx, sandbox, target_id),
         files=files,
-        mounts=sources.resolve_mounts(config.mounts, rules, made),
+        mounts=sources.resolve_mounts(config.mounts, rules, taken, volumes.source_of(ctx, taken)),
         devices=sources.resolve_devices(config.devices),
         host_devices=sources.host_devices() if privileged else (),
         seccomp=_seccomp(ctx, handler, config.security.seccomp),
@@ -206,7 +206,9 @@ def write_container_spec(
     built = build_container_spec(request)
     _save(ctx, container.id, container.bundle, built)
     gids = tuple(gid for gid in user.additional_gids)
-    return dataclasses.replace(container, user=ContainerUser(user.uid, user.gid, gids))
+    return dataclasses.replace(
+        container, user=ContainerUser(user.uid, user.gid, gids), image_volumes=tuple(taken.images)
+    )
 
 
 def _identity(sandbox: Sandbox, container: Container, image: images.Found) -> Identity:
