@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable, Mapping
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from crio.core import config as core
 from crio.core.lifecycle import ContainerState, SandboxState
@@ -17,7 +17,8 @@ from crio.cri import api_pb2 as pb
 from crio.ops.images import Described
 from crio.ops.stop_container import signal_number
 
-R = TypeVar("R")
+R = TypeVar("R", bound=Sandbox | Container)
+MAX_ABOVE_RTMIN: Final = 15
 
 CONTAINER_STATES: Mapping[ContainerState, pb.ContainerState] = {
     ContainerState.CREATED: pb.CONTAINER_CREATED,
@@ -146,8 +147,12 @@ def _resources(limits: core.Resources) -> pb.LinuxContainerResources:
 
 def _stop_signal(container: Container) -> str:
     """The CRI's name of the signal that a stop sends first."""
+    number = signal_number(container.stop_signal)
+    if signal.SIGRTMIN < number < signal.SIGRTMAX:
+        above, below = number - signal.SIGRTMIN, signal.SIGRTMAX - number
+        return f"SIGNAL_SIGRTMINPLUS{above}" if above <= MAX_ABOVE_RTMIN else f"SIGNAL_SIGRTMAXMINUS{below}"
     try:
-        name = f"SIGNAL_{signal.Signals(signal_number(container.stop_signal)).name}"
+        name = f"SIGNAL_{signal.Signals(number).name}"
     except ValueError:
         return "SIGNAL_RUNTIME_DEFAULT"
     return name if name in pb.DESCRIPTOR.enum_types_by_name["Signal"].values_by_name else "SIGNAL_RUNTIME_DEFAULT"
@@ -203,7 +208,7 @@ def matches(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:
 
 
 class EncodedList(Generic[R]):
-    """Encoded list items by object id, valid as long as the record is the very same object.
+    """Encoded list items by object id, each valid as long as the record is the very same one.
 
     ``tag`` is the field number of the repeated items in the answer. Source: protobuf encoding, length-delimited fields.
     """
@@ -211,23 +216,25 @@ class EncodedList(Generic[R]):
     def __init__(self, tag: int, encode: Callable[[R], bytes]) -> None:
         self._prefix = bytes([tag << 3 | 2])
         self._encode = encode
-        self._kept: dict[int, tuple[R, bytes]] = {}
+        self._kept: dict[str, tuple[R, bytes]] = {}
 
-    def answer(self, records: Iterable[R], *, complete: bool) -> bytes:
-        """The encoded answer; ``complete`` says that all objects are in it, so that others can be forgotten."""
+    def __len__(self) -> int:
+        """How many items are kept."""
+        return len(self._kept)
+
+    def answer(self, records: Iterable[R], known: int) -> bytes:
+        """The encoded answer; ``known`` is how many objects there are, so that those that are gone do not pile up here."""
         parts: list[bytes] = []
-        fresh: dict[int, tuple[R, bytes]] = {}
+        fresh: dict[str, tuple[R, bytes]] = {}
         for record in records:
-            kept = self._kept.get(id(record))
+            kept = self._kept.get(record.id)
             if kept is None or kept[0] is not record:
                 body = self._encode(record)
                 kept = (record, self._prefix + _varint(len(body)) + body)
-            fresh[id(record)] = kept
+            fresh[record.id] = kept
             parts.append(kept[1])
-        if complete:
-            self._kept = fresh
-        else:
-            self._kept |= fresh
+        # A client may never ask for the whole list: what is kept is bounded by twice the objects all the same.
+        self._kept = fresh if len(self._kept) > 2 * known else self._kept | fresh
         return b"".join(parts)
 
 

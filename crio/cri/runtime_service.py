@@ -127,7 +127,7 @@ class RuntimeService:
             and (state is None or answers.sandbox_state(sandbox) == state)
             and answers.matches(sandbox.config.labels, wanted.label_selector)
         )
-        return self._sandboxes.answer(records, complete=not request.HasField("filter"))
+        return self._sandboxes.answer(records, len(self._ctx.table.sandboxes))
 
     async def CreateContainer(self, request: pb.CreateContainerRequest, _: Rpc) -> pb.CreateContainerResponse:
         """Create a container in a sandbox."""
@@ -166,7 +166,7 @@ class RuntimeService:
             and (state is None or answers.CONTAINER_STATES[container.state] == state)
             and answers.matches(container.config.labels, wanted.label_selector)
         )
-        return self._containers.answer(records, complete=not request.HasField("filter"))
+        return self._containers.answer(records, len(self._ctx.table.containers))
 
     async def ContainerStatus(self, request: pb.ContainerStatusRequest, _: Rpc) -> pb.ContainerStatusResponse:
         """One container in full."""

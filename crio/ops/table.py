@@ -36,6 +36,10 @@ class Shelf(Generic[R]):
         self._by_id: dict[str, R] = {}
         self._by_name: dict[str, str] = {}
 
+    def __len__(self) -> int:
+        """How many records there are."""
+        return len(self._by_id)
+
     def put(self, record: R) -> R:
         """Save the record and show it to readers; returns it."""
         self._journal.save(record)
