@@ -28,7 +28,7 @@ from hack.demo_runtime import DemoError, Process
 from test.images.catalog import BUSYBOX, PAUSE, REDIS, WEB
 from test.support import registry
 
-STATE = pathlib.Path("/run/crio-demo.json")
+STATE = pathlib.Path(os.environ.get("CRIO_DEMO_STATE") or "/run/crio-demo.json")
 RUN_IMAGES = (PAUSE, WEB)
 UP_IMAGES = (PAUSE, WEB, BUSYBOX, REDIS)
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
