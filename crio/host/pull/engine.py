@@ -13,11 +13,13 @@ from collections.abc import Callable
 
 from crio.core.image.errors import BadReference
 from crio.core.image.registries import RegistriesConf
+from crio.core.storage.records import ImageRecord
 from crio.host.pull.flight import SingleFlight
 from crio.host.pull.layers import LayerShop
 from crio.host.pull.onepull import Bench, pull_from_registry
 from crio.host.pull.options import PullOptions, PullRequest, PullResult
 from crio.host.pull.progress import PullCounter, PullProgress, PullState
+from crio.host.pull.recheck import StoredSignatures, check_stored
 from crio.host.pull.store import PullStore, StoreThreads
 from crio.host.pull.trust import TrustChecker
 from crio.host.pull.unpacker import UnpackOptions
@@ -81,6 +83,16 @@ class PullEngine:
         if local is None:
             raise BadReference(f"image {reference!r}: expected one of {', '.join(TRANSPORTS)} and a path")
         return await load_local(self._bench, local, name, PullCounter(reference, time.monotonic))
+
+    async def check_policy(self, image: ImageRecord, asked: str, namespace: str) -> None:
+        """Judges an image of the store by the policy as it is now; to be called before a container is made of it.
+
+        :param asked: what the container's configuration calls the image
+        :raises SignatureValidationFailed: the policy does not let it in (any more)
+        :raises BadConfigFile: no policy file, or one with errors
+        """
+        shop = self._shop
+        await check_stored(self._bench.trust, StoredSignatures(shop.store, shop.threads, image), asked, namespace)
 
     def active(self) -> tuple[PullProgress, ...]:
         """The pulls that are going on now."""

@@ -42,7 +42,10 @@ class Budgets:
 
 @dataclass(frozen=True, slots=True)
 class PullOptions:
-    """How to pull. ``short_names`` None means what registries.conf says."""
+    """How to pull. ``short_names`` None means what registries.conf says.
+
+    ``artifacts_dir`` is where artifacts go (``artifacts`` in the store's root); empty: an artifact is an error.
+    """
 
     unpack_program: str
     registries: RegistriesFiles = field(default_factory=RegistriesFiles)
@@ -54,6 +57,7 @@ class PullOptions:
     budgets: Budgets = field(default_factory=Budgets)
     platform: Platform = field(default_factory=this_platform)
     big_files_dir: str = "/var/tmp"
+    artifacts_dir: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ from crio.core.errors import CriError
 from crio.core.image.digest import Digest
 from crio.core.image.document import DOCUMENT_LIMIT_BYTES
 from crio.core.image.manifest import Descriptor
+from crio.core.image.mediatypes import is_foreign_layer
 from crio.core.image.reference import Reference
 from crio.core.image.registries import Endpoint, RegistriesConf, endpoints
 from crio.host.registry.client import FetchedManifest, RegistryClient
 from crio.host.registry.credentials import CredentialSource
 from crio.host.registry.download import UNKNOWN_SIZE, Download
 from crio.host.registry.http import Web
-from crio.host.registry.pipe import PipeFeed
+from crio.host.registry.pipe import BlobFeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class ImageSource(Protocol):
     async def small_blob(self, blob: Blob) -> bytes:
         """A blob in memory, its digest and size checked."""
 
-    async def send_blob(self, blob: Blob, feed: PipeFeed, on_bytes: Callable[[int], None]) -> None:
+    async def send_blob(self, blob: Blob, feed: BlobFeed, on_bytes: Callable[[int], None]) -> None:
         """Writes a blob into ``feed``; its reader checks the digest."""
 
 
@@ -77,9 +78,26 @@ class RegistrySource:
         limit = DOCUMENT_LIMIT_BYTES if blob.size_bytes == UNKNOWN_SIZE else min(blob.size_bytes, DOCUMENT_LIMIT_BYTES)
         return await self._client.small_blob(blob.digest, limit)
 
-    async def send_blob(self, blob: Blob, feed: PipeFeed, on_bytes: Callable[[int], None]) -> None:
-        """Streams a blob, resuming as the rules allow."""
+    async def send_blob(self, blob: Blob, feed: BlobFeed, on_bytes: Callable[[int], None]) -> None:
+        """Streams a blob, resuming as the rules allow; a foreign layer is tried at its own addresses first."""
+        if is_foreign_layer(blob.media_type) and await self._from_elsewhere(blob, feed, on_bytes):
+            return
         await Download(self._client, blob.digest, blob.size_bytes, feed, on_bytes).run()
+
+    async def _from_elsewhere(self, blob: Blob, feed: BlobFeed, on_bytes: Callable[[int], None]) -> bool:
+        """Whether one of the blob's URLs gave it. No credentials go there: the image chose the address (CVE-2020-15157)."""
+        for url in blob.urls:
+            if not url.startswith(("https://", "http://")):
+                continue
+            download = Download(self._client.elsewhere(url), blob.digest, blob.size_bytes, feed, on_bytes)
+            try:
+                await download.run()
+            except CriError:
+                if download.offset:
+                    raise
+            else:
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,12 +138,12 @@ class RegistryClient:
         asked = f"reading blob {digest} in {self._reference.repository}"
         headers = (("Range", f"bytes={offset}-"),) if offset else ()
         async with self._open(self._blob_url(digest), headers) as response:
-            if offset and response.status == 200:
-                raise CannotResume(f"{asked}: cut at byte {offset}, and the registry cannot resume")
-            await _expect(response, 206 if offset else 200, asked)
-            if offset and content_range_start(response.headers.get("Content-Range", "")) != offset:
-                raise CannotResume(f"{asked}: the registry resumed at another byte than {offset}")
+            await _expect_part(response, offset, asked)
             yield response
+
+    def elsewhere(self, url: str) -> ElsewhereClient:
+        """Reads a blob from an address outside of the registry, without credentials."""
+        return ElsewhereClient(self._web, url)
 
     def _blob_url(self, digest: Digest) -> str:
         return f"{self._base}{self._reference.path}/blobs/{digest}"
@@ -229,6 +229,36 @@ class RegistryClient:
             query.insert(0, ("account", credentials.username))
         secret = credentials.basic() if credentials.username else ""
         return Request(str(realm.update_query(query)), host, self._insecure, secret=secret)
+
+
+class ElsewhereClient:
+    """One blob at a plain address, for foreign layers."""
+
+    def __init__(self, web: Web, url: str) -> None:
+        self._web = web
+        self._url = url
+
+    @property
+    def stall_s(self) -> float:
+        """How long the server may send nothing."""
+        return self._web.stall_s
+
+    @contextlib.asynccontextmanager
+    async def blob(self, digest: Digest, offset: int = 0) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The response with the blob from byte ``offset`` on."""
+        headers = (("Range", f"bytes={offset}-"),) if offset else ()
+        host = URL(self._url).authority
+        async with self._web.open(Request(self._url, host, self._url.startswith("http:"), headers)) as response:
+            await _expect_part(response, offset, f"reading layer {digest} at {host}")
+            yield response
+
+
+async def _expect_part(response: aiohttp.ClientResponse, offset: int, asked: str) -> None:
+    if offset and response.status == 200:
+        raise CannotResume(f"{asked}: cut at byte {offset}, and the registry cannot resume")
+    await _expect(response, 206 if offset else 200, asked)
+    if offset and content_range_start(response.headers.get("Content-Range", "")) != offset:
+        raise CannotResume(f"{asked}: the registry resumed at another byte than {offset}")
 
 
 async def _expect(response: aiohttp.ClientResponse, status: int, asked: str) -> None:

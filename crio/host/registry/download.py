@@ -11,7 +11,9 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 import aiohttp
 
@@ -19,22 +21,30 @@ from crio.core.image.digest import Digest
 from crio.core.image.errors import DigestMismatch
 from crio.core.image.replies import ResumeRule
 from crio.host.registry.bodies import splice_body, take_socket
-from crio.host.registry.client import RegistryClient
 from crio.host.registry.http import BrokenDownload
-from crio.host.registry.pipe import PipeFeed
+from crio.host.registry.pipe import BlobFeed, PipeFeed
 
 RESUME_PAUSE_S = 1.0
 UNKNOWN_SIZE = -1
+
+
+class BlobClient(Protocol):
+    """Who can open a blob at an offset."""
+
+    @property
+    def stall_s(self) -> float: ...
+
+    def blob(self, digest: Digest, offset: int = 0) -> AbstractAsyncContextManager[aiohttp.ClientResponse]: ...
 
 
 @dataclass(slots=True)
 class Download:
     """One blob on its way into ``feed``; ``size_bytes`` may be unknown."""
 
-    client: RegistryClient
+    client: BlobClient
     digest: Digest
     size_bytes: int
-    feed: PipeFeed
+    feed: BlobFeed
     on_bytes: Callable[[int], None]
     offset: int = 0
 
@@ -75,13 +85,14 @@ class Download:
             )
 
     async def _pump(self, response: aiohttp.ClientResponse) -> None:
-        taken = take_socket(response)
+        taken = take_socket(response) if isinstance(self.feed, PipeFeed) else None
         if taken is None:
             async for chunk in response.content.iter_any():
                 await self._pass_on(chunk)
             return
         try:
             await self._pass_on(taken.first)
+            assert isinstance(self.feed, PipeFeed)
             await splice_body(taken, self.feed, self._arrived, self.client.stall_s)
         finally:
             os.close(taken.socket_fd)

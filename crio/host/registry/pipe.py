@@ -10,12 +10,20 @@ import contextlib
 import fcntl
 import os
 from types import TracebackType
+from typing import Protocol
 
 PIPE_BYTES = 1024 * 1024
 
 
 class ReaderGone(Exception):
     """The child has closed its standard input; its own words say why."""
+
+
+class BlobFeed(Protocol):
+    """Where a blob goes."""
+
+    async def write(self, data: bytes) -> None:
+        """Takes all of ``data``."""
 
 
 class PipeFeed:

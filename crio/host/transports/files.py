@@ -24,7 +24,7 @@ from crio.core.image.digest import Digest
 from crio.core.image.document import DOCUMENT_LIMIT_BYTES
 from crio.core.image.errors import BadDocument, DigestMismatch, ManifestUnknown
 from crio.host import syscalls
-from crio.host.registry.pipe import PipeFeed
+from crio.host.registry.pipe import BlobFeed
 
 CHUNK_BYTES = 1024 * 1024
 MAX_MEMBERS = 100_000
@@ -191,7 +191,7 @@ async def read_piece(pieces: Pieces, name: str, limit_bytes: int = DOCUMENT_LIMI
     return await asyncio.to_thread(os.pread, piece.fd, piece.size_bytes, piece.offset)
 
 
-async def send_piece(piece: Piece, feed: PipeFeed, on_bytes: Callable[[int], None]) -> None:
+async def send_piece(piece: Piece, feed: BlobFeed, on_bytes: Callable[[int], None]) -> None:
     """Writes a piece into ``feed``."""
     done = 0
     while done < piece.size_bytes:

@@ -18,7 +18,7 @@ from crio.core.image.imageconfig import parse_image_config
 from crio.core.image.manifest import parse_descriptor
 from crio.host.pull.source import Blob
 from crio.host.registry.client import FetchedManifest
-from crio.host.registry.pipe import PipeFeed
+from crio.host.registry.pipe import BlobFeed
 from crio.host.transports.files import Piece, Pieces, hash_piece, is_compressed, read_piece, send_piece
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -52,7 +52,7 @@ class LocalSource:
             raise DigestMismatch(f"{self.label}: blob {blob.digest} has another digest")
         return body
 
-    async def send_blob(self, blob: Blob, feed: PipeFeed, on_bytes: Callable[[int], None]) -> None:
+    async def send_blob(self, blob: Blob, feed: BlobFeed, on_bytes: Callable[[int], None]) -> None:
         """Writes a blob into ``feed``."""
         piece = await asyncio.to_thread(self.pieces.find, self.place(blob.digest))
         if piece is None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from crio.core.errors import CriError, DeadlineExceeded
+from crio.core.image.auth import Credentials
 from crio.core.image.errors import (
     BadDocument,
     BadLayer,
@@ -24,7 +25,7 @@ from crio.core.image.errors import (
 )
 from crio.host.registry import download
 from test.integration.pull.kit import Bench
-from test.support.faulty_registry import Answer, FaultyRegistry
+from test.support.faulty_registry import Answer, FaultyRegistry, faulty
 from test.support.registry import RunningRegistry, free_port
 from test.support.smallimages import (
     OCI_INDEX,
@@ -309,6 +310,62 @@ async def test_a_failed_pull_takes_back_its_layers_but_not_those_of_others(
         await bench.pull(f"{proxy.address}/{REPOSITORY}:more")
     assert [image.id for image in bench.store.images()] == [base.image_id]
     assert len(bench.store.layers()) == 1
+    bench.assert_nothing_staged()
+
+
+@pytest.mark.parametrize("status", [200, 404], ids=["there", "gone"])
+async def test_a_foreign_layer_comes_from_its_own_address_without_credentials_and_else_from_the_registry(
+    bench: Bench, pusher: Pusher, proxy: FaultyRegistry, real_registry: RunningRegistry, status: int
+) -> None:
+    kind = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+    image = image_of((Layer(BIG.blob, BIG.archive, kind),))
+    for blob in (BIG.blob, image.config):
+        pusher.blob("faults/foreign", blob)
+    async with faulty(real_registry.address) as elsewhere:
+        elsewhere.on("/layer", Answer(status, body=BIG.blob), 0)
+        document = json.loads(image.manifest)
+        document["layers"][0]["urls"] = ["ftp://x/y", f"http://{elsewhere.address}/layer"]
+        proxy.on("/manifests/", Answer(200, (("Content-Type", OCI_MANIFEST),), json.dumps(document).encode()))
+        bench.insecure(proxy.address)
+        await bench.pull(f"{proxy.address}/faults/foreign:1", Credentials("alice", "secret"))
+        assert ["authorization" in seen.headers for seen in elsewhere.seen] == [False]
+        assert len(proxy.asked(BIG_PATH)) == (0 if status == 200 else 1)
+
+
+async def test_schema_one_gets_a_configuration_of_our_making(
+    bench: Bench, pusher: Pusher, proxy: FaultyRegistry
+) -> None:
+    for layer in (SMALL, BIG):
+        pusher.blob(REPOSITORY, layer.blob)
+    ids = [f"{number:064x}" for number in (1, 2, 3)]
+    history = [
+        {
+            "id": ids[2],
+            "parent": ids[1],
+            "created": "2015-01-03T00:00:00Z",
+            "os": "linux",
+            "architecture": "amd64",
+            "config": {"Cmd": ["/x"]},
+        },
+        {"id": ids[1], "parent": ids[0], "throwaway": True, "created": "2015-01-02T00:00:00Z"},
+        {"id": ids[0], "created": "2015-01-01T00:00:00Z"},
+    ]
+    manifest = {
+        "schemaVersion": 1,
+        "name": REPOSITORY,
+        "tag": "old",
+        "fsLayers": [{"blobSum": digest_of(blob)} for blob in (BIG.blob, b"never fetched", SMALL.blob)],
+        "history": [{"v1Compatibility": json.dumps(entry)} for entry in history],
+    }
+    kind = (("Content-Type", "application/vnd.docker.distribution.manifest.v1+json"),)
+    proxy.on("/manifests/", Answer(200, kind, json.dumps(manifest).encode()), 0)
+    bench.insecure(proxy.address)
+    result = await bench.pull(f"{proxy.address}/{REPOSITORY}:old")
+    config = json.loads(bench.store.image_config(result.image_id))
+    assert config["rootfs"]["diff_ids"] == [digest_of(SMALL.archive), digest_of(BIG.archive)]
+    assert config["config"] == {"Cmd": ["/x"]}
+    again = await bench.pull(f"{proxy.address}/{REPOSITORY}:old")
+    assert again.image_id == result.image_id
     bench.assert_nothing_staged()
 
 

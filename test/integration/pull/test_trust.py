@@ -350,6 +350,32 @@ async def test_a_short_lived_certificate(
             await bench.pull(name)
 
 
+async def test_the_policy_is_asked_again_for_a_stored_image(bench: Bench, name: str, signers: list[Signer]) -> None:
+    good, other = signers
+    _place(bench, name, good.sign(_payload(SIMPLE, name)))
+    bench.policy(_signed_by(good))
+    async with bench.engine() as engine:
+        image = bench.store.image((await bench.pull(name)).image_id)
+        assert image is not None
+        for asked in (name, image.id):
+            await engine.check_policy(image, asked, "")
+        for changed in (_signed_by(other), {"default": [{"type": "reject"}]}):
+            bench.policy(changed)
+            with pytest.raises(SignatureValidationFailed):
+                await engine.check_policy(image, name, "")
+
+
+async def test_an_unsigned_stored_image_fails_a_policy_that_wants_signatures(
+    bench: Bench, name: str, signers: list[Signer]
+) -> None:
+    image = bench.store.image((await bench.pull(name)).image_id)
+    assert image is not None
+    bench.policy(_signed_by(signers[0]))
+    async with bench.engine() as engine:
+        with pytest.raises(SignatureValidationFailed, match="no signature exists"):
+            await engine.check_policy(image, image.id[:12], "")
+
+
 async def test_skopeo_makes_signatures_that_we_accept(
     bench: Bench, name: str, signers: list[Signer], tmp_path: pathlib.Path
 ) -> None:
