@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from dataclasses import dataclass
@@ -59,3 +60,9 @@ def unmount_shm(path: str) -> None:
             syscalls.umount(path, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
         except OSError:
             return
+
+
+def remove_empty(directory: str) -> None:
+    """Remove a directory that has nothing in it; one that has, or is gone, stays as it is."""
+    with contextlib.suppress(OSError):
+        os.rmdir(directory)

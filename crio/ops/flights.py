@@ -37,6 +37,11 @@ class Flights:
             future = self._launch(key, start)
         return await asyncio.shield(future)
 
+    async def settle(self, key: Key) -> None:
+        """Wait until no operation with this key is under way, however it ends."""
+        while (future := self._running.get(key)) is not None:
+            await asyncio.wait([future])
+
     def running(self, key: Key) -> bool:
         """Whether an operation with this key is under way."""
         return key in self._running

@@ -158,6 +158,8 @@ async def _furnish(ctx: Context, sandbox: Sandbox, undo: Undo) -> Sandbox:
     """Namespaces, network and files; returns the record with its addresses."""
     undo.push("the namespaces", lambda: namespaces.unpin(sandbox.namespaces))
     undo.push("/dev/shm", lambda: podfs.unmount_shm(_own_shm(sandbox)))
+    if not sandbox.config.log_directory:
+        undo.push("the log directory", lambda: podfs.remove_empty(sandbox.log_directory))
     try:
         async with asyncio.TaskGroup() as group:
             connected = group.create_task(_connect(ctx, sandbox, undo), name=f"network {sandbox.id}")

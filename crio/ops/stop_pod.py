@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-import os
 import signal
 from typing import Final
 
@@ -123,6 +122,9 @@ async def _carry_remove(ctx: Context, sandbox_id: str) -> None:
         await stop_pod(ctx, sandbox_id, 0.0)
     with ctx.timeline.operation("RemovePodSandbox", sandbox.name):
         name_object(sandbox.id)
+        for container in ctx.table.containers_of(sandbox_id):
+            # One that is still being created sees the stop and takes itself back; it must not be removed under its own feet.
+            await ctx.flights.settle(("create container", container.name))
         try:
             async with asyncio.TaskGroup() as group:
                 for container in ctx.table.containers_of(sandbox_id):
@@ -148,8 +150,7 @@ async def discard(ctx: Context, sandbox: Sandbox) -> None:
         await ctx.blocking.run(_delete_storage, ctx, sandbox.id)
         if not sandbox.config.log_directory:
             # The daemon made it because the client named none; nobody else would take it away.
-            with contextlib.suppress(OSError):
-                os.rmdir(sandbox.log_directory)
+            podfs.remove_empty(sandbox.log_directory)
         runtime = ctx.settings.runtime
         monitor.forget(sandbox.id, runtime.container_exits_dir, runtime.container_attach_socket_dir)
         ctx.table.drop_sandbox(sandbox.id)
