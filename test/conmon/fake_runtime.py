@@ -14,6 +14,9 @@ the standard library, and runs as a program.
     FAKE_NO_CONSOLE    do not send a terminal
     FAKE_WAIT_FILE     wait until this file exists before starting the process
     FAKE_OUTLIVE       wait until the process has ended before leaving
+    FAKE_CGROUP        first move into the cgroup with this cgroup.procs file
+    FAKE_LATE_FILE     once the process runs, wait until this file exists before leaving
+    FAKE_LATE_STDERR   text to write to stderr just before leaving
     FAKE_RECORD        write argv, environment, descriptors and signal state as JSON to this file
 """
 
@@ -93,6 +96,11 @@ def _start(console: str | None, script: str) -> subprocess.Popen[bytes]:
     return process
 
 
+def _wait_for(variable: str) -> None:
+    while variable in os.environ and not os.path.exists(os.environ[variable]):
+        select.select([], [], [], POLL_S)
+
+
 def main() -> None:
     """Play the runtime once."""
     state = _signal_state()
@@ -100,7 +108,10 @@ def main() -> None:
     environment = os.environ
     if "FAKE_RECORD" in environment:
         _record(environment["FAKE_RECORD"], state)
-    os.write(2, environment.get("FAKE_STDERR", "").encode())
+    if "FAKE_CGROUP" in environment:
+        with open(environment["FAKE_CGROUP"], "w", encoding="ascii") as procs:
+            procs.write("0")
+    os.write(2, environment.get("FAKE_STDERR", "").encode("utf-8", "surrogateescape"))
     left = int(environment.get("FAKE_STDERR_BYTES", "0"))
     while left > 0:
         left -= os.write(2, b"x" * min(left, 4096))
@@ -109,12 +120,13 @@ def main() -> None:
     status = int(environment.get("FAKE_STATUS", "0"))
     if status != 0:
         os._exit(status)
-    while "FAKE_WAIT_FILE" in environment and not os.path.exists(environment["FAKE_WAIT_FILE"]):
-        select.select([], [], [], POLL_S)
+    _wait_for("FAKE_WAIT_FILE")
     console = _option(argv, "--console-socket")
     process = _start(None if "FAKE_NO_CONSOLE" in environment else console, environment.get("FAKE_SCRIPT", DEFAULT_SCRIPT))
     if "FAKE_OUTLIVE" in environment:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    _wait_for("FAKE_LATE_FILE")
+    os.write(2, environment.get("FAKE_LATE_STDERR", "").encode())
     pid_file = _option(argv, "--pid-file")
     if pid_file is not None and environment.get("FAKE_PID") != "none":
         with open(pid_file, "w", encoding="utf-8") as out:
