@@ -57,17 +57,18 @@ class PullEngine:
         :raises DigestMismatch, BadLayer, BadDocument: the content is not what was promised
         :raises NotAnImage: the reference names an artifact
         """
-        counter = self._running.get(request)
-        if counter is None:
-            counter = PullCounter(request.reference, time.monotonic)
-            self._running[request] = counter
+        counter = self._running.setdefault(request, PullCounter(request.reference, time.monotonic))
+        counter.askers += 1
         if progress is not None:
             counter.listeners.append(progress)
         try:
             return await self._flights.run(request, lambda: self._lead(request))
         finally:
+            counter.askers -= 1
             if progress is not None:
                 counter.listeners.remove(progress)
+            if counter.askers == 0:
+                del self._running[request]
 
     async def load(self, reference: str, name: str = "") -> PullResult:
         """Brings an image from a file or folder into the store.
@@ -116,7 +117,9 @@ class PullEngine:
         return self._registries
 
     async def _lead(self, request: PullRequest) -> PullResult:
-        counter = self._running.setdefault(request, PullCounter(request.reference, time.monotonic))
+        counter = self._running[request]
+        # A pull that takes over from a cancelled one begins anew, for the same listeners.
+        counter.restart()
         try:
             with namespaced_auth_file(self._options.namespaced_auth_dir, request.namespace, request.reference) as auth:
                 conf = await self.registries()
@@ -126,5 +129,3 @@ class PullEngine:
         except BaseException:
             counter.enter(PullState.FAILED)
             raise
-        finally:
-            del self._running[request]

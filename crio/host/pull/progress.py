@@ -97,7 +97,14 @@ class PullCounter:
     state: PullState = PullState.RESOLVING
     endpoint: str = ""
     layers: list[LayerCounter] = field(default_factory=list)
+    askers: int = 0
     _told_at_s: float = 0.0
+
+    def restart(self) -> None:
+        """The pull begins, again if need be."""
+        self.layers.clear()
+        self.endpoint = ""
+        self.enter(PullState.RESOLVING)
 
     def enter(self, state: PullState) -> None:
         """The pull is now in ``state``; listeners hear of it at once."""

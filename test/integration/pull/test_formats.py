@@ -13,9 +13,10 @@ from crio.host.pull.engine import PullEngine
 from crio.host.pull.options import PullRequest
 from crio.host.pull.progress import LayerState, PullProgress, PullState
 from test.integration.pull.kit import Bench
-from test.support.faulty_registry import faulty
+from test.support.faulty_registry import FaultyRegistry, faulty
 from test.support.registry import RunningRegistry
 from test.support.smallimages import DOCKER_LIST, OCI_INDEX, ImageWish, Pusher, image_of, index_of, layer_of
+from test.support.waiting import eventually_async
 
 LAYERS = (layer_of({"bin/a": b"one"}), layer_of({"etc/b": b"two" * 50_000}))
 
@@ -138,6 +139,30 @@ async def _together(engine: PullEngine, requests: list[PullRequest]) -> list[str
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(engine.pull(request)) for request in requests]
     return [task.result().image_id for task in tasks]
+
+
+async def test_a_second_asker_goes_on_when_the_first_is_cancelled(
+    bench: Bench, pusher: Pusher, real_registry: RunningRegistry
+) -> None:
+    image = image_of(LAYERS)
+    pusher.image("formats/takeover", "1", image)
+    async with faulty(real_registry.address) as proxy:
+        bench.insecure(proxy.address)
+        proxy.change("/blobs/", hang_at=0)
+        request = PullRequest(f"{proxy.address}/formats/takeover:1")
+        told: list[PullProgress] = []
+        async with bench.engine() as engine, asyncio.TaskGroup() as group:
+            first = group.create_task(engine.pull(request))
+            second = group.create_task(engine.pull(request, told.append))
+            await eventually_async(lambda: _seen(proxy, "/blobs/"), 10.0, "the first asker waits for a blob")
+            first.cancel()
+        assert second.result().image_id == image.image_id
+        assert told[-1].state is PullState.DONE
+    bench.assert_nothing_staged()
+
+
+async def _seen(proxy: FaultyRegistry, pattern: str) -> bool:
+    return bool(proxy.asked(pattern))
 
 
 async def test_equal_requests_share_one_pull_and_others_share_layers(
