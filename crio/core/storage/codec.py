@@ -15,21 +15,56 @@ from crio.core.storage.records import ContainerRecord, IdMap, ImageRecord, Layer
 
 _LAYER_KEYS = frozenset(
     [
-        "id", "names", "parent", "metadata", "mountlabel", "created", "compressed-diff-digest", "compressed-size",
-        "diff-digest", "toc-digest", "diff-size", "compression", "uidset", "gidset", "flags", "uidmap", "gidmap",
+        "id",
+        "names",
+        "parent",
+        "metadata",
+        "mountlabel",
+        "created",
+        "compressed-diff-digest",
+        "compressed-size",
+        "diff-digest",
+        "toc-digest",
+        "diff-size",
+        "compression",
+        "uidset",
+        "gidset",
+        "flags",
+        "uidmap",
+        "gidmap",
         "big-data-names",
     ]
 )
 _IMAGE_KEYS = frozenset(
     [
-        "id", "digest", "names", "names-history", "layer", "mapped-layers", "metadata", "big-data-names", "big-data-sizes",
-        "big-data-digests", "created", "flags",
+        "id",
+        "digest",
+        "names",
+        "names-history",
+        "layer",
+        "mapped-layers",
+        "metadata",
+        "big-data-names",
+        "big-data-sizes",
+        "big-data-digests",
+        "created",
+        "flags",
     ]
 )
 _CONTAINER_KEYS = frozenset(
     [
-        "id", "names", "image", "layer", "metadata", "big-data-names", "big-data-sizes", "big-data-digests", "created",
-        "uidmap", "gidmap", "flags",
+        "id",
+        "names",
+        "image",
+        "layer",
+        "metadata",
+        "big-data-names",
+        "big-data-sizes",
+        "big-data-digests",
+        "created",
+        "uidmap",
+        "gidmap",
+        "flags",
     ]
 )
 _MOUNT_KEYS = frozenset(["id", "path", "count"])

@@ -32,9 +32,7 @@ def refuse_layer_in_use(layer_id: str, layers: LayerTable, images: ImageTable, c
         raise InUse(f"layer {layer_id} is the layer of container {user.id}")
 
 
-def layers_of_image_only(
-    image: ImageRecord, layers: LayerTable, images: ImageTable, containers: ContainerTable
-) -> tuple[str, ...]:
+def layers_of_image_only(image: ImageRecord, layers: LayerTable, images: ImageTable, containers: ContainerTable) -> tuple[str, ...]:
     """Return the layers to remove with ``image``: mapped copies first, then from the top down to the first one that is needed.
 
     A layer is needed when another image has it on top (or as a mapped copy), a container has it, or another layer is on it.
@@ -62,6 +60,4 @@ def layers_of_image_only(
 
 
 def _layers_of_other_images(image: ImageRecord, images: ImageTable) -> frozenset[str]:
-    return frozenset(
-        layer for other in images.records if other.id != image.id for layer in (other.layer, *other.mapped_layers) if layer
-    )
+    return frozenset(layer for other in images.records if other.id != image.id for layer in (other.layer, *other.mapped_layers) if layer)

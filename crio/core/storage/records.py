@@ -103,11 +103,7 @@ class ImageRecord:
     def digests(self) -> tuple[str, ...]:
         """The digests under which ``repo@digest`` finds this image: the first one and every manifest's."""
         found = [self.digest] if self.digest else []
-        found += [
-            self.big_data_digests[key]
-            for key in self.big_data_names
-            if key.startswith("manifest") and key in self.big_data_digests
-        ]
+        found += [self.big_data_digests[key] for key in self.big_data_names if key.startswith("manifest") and key in self.big_data_digests]
         return tuple(dict.fromkeys(found))
 
 

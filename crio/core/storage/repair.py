@@ -19,9 +19,7 @@ class RepairPlan:
     orphans: bool
 
 
-def plan_repair(
-    findings: Sequence[Finding], layers: LayerTable, images: ImageTable, containers: ContainerTable
-) -> RepairPlan:
+def plan_repair(findings: Sequence[Finding], layers: LayerTable, images: ImageTable, containers: ContainerTable) -> RepairPlan:
     """Return what to remove for ``findings``: the fatally damaged things, what lies on them, and layers that nobody needs."""
     damaged = {kind: {one.id for one in findings if one.kind is kind and one.fatal} for kind in Kind}
     unused = {one.id for one in findings if one.damage is Damage.LAYER_UNUSED}
@@ -32,9 +30,7 @@ def plan_repair(
         if image.id in damaged[Kind.IMAGE] or image.layer in bad_layers or not bad_layers.isdisjoint(image.mapped_layers)
     ]
     bad_containers = [
-        one.id
-        for one in containers.records
-        if one.id in damaged[Kind.CONTAINER] or one.layer in bad_layers or one.image in bad_images
+        one.id for one in containers.records if one.id in damaged[Kind.CONTAINER] or one.layer in bad_layers or one.image in bad_images
     ]
     goers = (bad_layers | unused) & layers.by_id.keys()
     order = sorted(goers, key=lambda layer: len(layers.chain(layer) or ()), reverse=True)

@@ -79,9 +79,7 @@ class ContainerVerbs(ImageVerbs):
         record = self.container(container_id)
         if record is None:
             raise NotFound(f"container {container_id} is not in the store")
-        request = MountRequest(
-            layer_id=record.layer, volatile=record.volatile, label=record.mount_label, userns_path=userns_path
-        )
+        request = MountRequest(layer_id=record.layer, volatile=record.volatile, label=record.mount_label, userns_path=userns_path)
         return self._mount(request)
 
     @disk_errors

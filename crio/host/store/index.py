@@ -126,9 +126,7 @@ class Index(Generic[R, T]):
         for lock in self._locks:
             lock.close()
 
-    def save(
-        self, held: Sequence[HeldLock], sources: Sequence[tuple[R, ...]], changed: frozenset[int], *, settle: bool
-    ) -> T:
+    def save(self, held: Sequence[HeldLock], sources: Sequence[tuple[R, ...]], changed: frozenset[int], *, settle: bool) -> T:
         """Write the changed files, tokens first, and return the new table. With ``settle`` the renames are synced as well."""
         self._snapshot = None
         with contextlib.ExitStack() as undo:
@@ -218,9 +216,7 @@ class Index(Generic[R, T]):
 class Edit(Generic[R, T]):
     """Changes to an index whose locks are held."""
 
-    def __init__(
-        self, index: Index[R, T], held: Sequence[HeldLock], table: T, sources: tuple[tuple[R, ...], ...]
-    ) -> None:
+    def __init__(self, index: Index[R, T], held: Sequence[HeldLock], table: T, sources: tuple[tuple[R, ...], ...]) -> None:
         self._index = index
         self._held = held
         self._sources: list[tuple[R, ...]] = list(sources)

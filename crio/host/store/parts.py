@@ -42,9 +42,7 @@ STABLE, VOLATILE, IMAGE_STORE = 0, 1, 2
 _LAYERS: Codec[LayerRecord, LayerTable] = Codec(
     decode_layer, encode_layer, LayerTable, lambda table: table.sources, lambda layer: layer.incomplete
 )
-_IMAGES: Codec[ImageRecord, ImageTable] = Codec(
-    decode_image, encode_image, ImageTable, lambda table: table.sources, lambda image: False
-)
+_IMAGES: Codec[ImageRecord, ImageTable] = Codec(decode_image, encode_image, ImageTable, lambda table: table.sources, lambda image: False)
 _CONTAINERS: Codec[ContainerRecord, ContainerTable] = Codec(
     decode_container, encode_container, ContainerTable, lambda table: table.sources, lambda container: False
 )
@@ -107,9 +105,7 @@ class ReadOnlyStore:
         self.images_path = f"{root}/{driver}-images"
         layers = f"{root}/{driver}-layers"
         self.layers_path = layers
-        self.layers: LayerIndex = Index(
-            [LockFile(f"{layers}/layers.lock", read_only=True)], [IndexFile(f"{layers}/layers.json")], _LAYERS
-        )
+        self.layers: LayerIndex = Index([LockFile(f"{layers}/layers.lock", read_only=True)], [IndexFile(f"{layers}/layers.json")], _LAYERS)
         self.images: ImageIndex = Index(
             [LockFile(f"{self.images_path}/images.lock", read_only=True)], [IndexFile(f"{self.images_path}/images.json")], _IMAGES
         )

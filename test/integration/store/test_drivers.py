@@ -248,4 +248,3 @@ def test_mount_options_of_the_configuration(folder: str) -> None:
     assert not [one for one in Path("/proc/self/mountinfo").read_text().splitlines() if f" {tools.root}/overlay " in one]
     store.shutdown()
     shutil.rmtree(f"{tools.home}/tmp")
-

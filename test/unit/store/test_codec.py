@@ -75,7 +75,9 @@ ROUND_TRIPS = {
     "an image without names": ({"id": "a" * 64}, decode_image, encode_image),
     "a container with everything": (CONTAINER, decode_container, encode_container),
     "a container keeps empty image and layer": (
-        {"id": "a" * 64, "image": "", "layer": ""}, decode_container, encode_container,
+        {"id": "a" * 64, "image": "", "layer": ""},
+        decode_container,
+        encode_container,
     ),
     "a mount count": ({"id": "a" * 64, "path": "/x", "count": 2}, decode_mount, encode_mount),
 }

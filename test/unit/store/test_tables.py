@@ -25,9 +25,7 @@ def layer(letter: str, parent: str = "", **more: object) -> LayerRecord:
     return LayerRecord(id=name_id(letter), parent=name_id(parent) if parent else None, **more)  # type: ignore[arg-type]
 
 
-LAYERS = LayerTable(
-    [(layer("a", diff_size=1), layer("b", "a", diff_size=2), layer("c", "b", diff_size=4), layer("d", "a", diff_size=8))]
-)
+LAYERS = LayerTable([(layer("a", diff_size=1), layer("b", "a", diff_size=2), layer("c", "b", diff_size=4), layer("d", "a", diff_size=8))])
 IMAGE = ImageRecord(
     id="1" * 64,
     digest=digest("1"),
