@@ -113,9 +113,7 @@ class Fields:
         return f"{self.path}.{key}" if self.path else key
 
 
-def parse_object(
-    body: bytes, what: str, *, limit_bytes: int = DOCUMENT_LIMIT_BYTES, unique_keys: bool = False
-) -> Fields:
+def parse_object(body: bytes, what: str, *, limit_bytes: int = DOCUMENT_LIMIT_BYTES, unique_keys: bool = False) -> Fields:
     """Parses a JSON object.
 
     :param what: what the document is, the first word of every error's path

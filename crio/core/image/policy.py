@@ -233,9 +233,7 @@ def _nonempty(fields: Fields, key: str) -> str:
 
 def _fulcio(fields: Fields) -> Fulcio:
     fields.only(frozenset({"caPath", "caData", "oidcIssuer", "subjectEmail"}))
-    return Fulcio(
-        _one_material(fields, "caPath", "caData"), _nonempty(fields, "oidcIssuer"), _nonempty(fields, "subjectEmail")
-    )
+    return Fulcio(_one_material(fields, "caPath", "caData"), _nonempty(fields, "oidcIssuer"), _nonempty(fields, "subjectEmail"))
 
 
 def _pki(fields: Fields) -> Pki:

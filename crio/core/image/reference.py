@@ -136,8 +136,7 @@ def _checked_path(path: str, text: str, used: int) -> str:
     for component in path.split("/"):
         if _COMPONENT.fullmatch(component) is None:
             raise BadReference(
-                f"image {text!r}: component {component!r} must be lower-case letters and digits,"
-                " joined by one of . _ __ or dashes"
+                f"image {text!r}: component {component!r} must be lower-case letters and digits, joined by one of . _ __ or dashes"
             )
     if len(path) + used > MAX_NAME_LENGTH:
         raise BadReference(f"image {text[:80]!r}…: the name is longer than {MAX_NAME_LENGTH} characters")

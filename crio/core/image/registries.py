@@ -118,9 +118,7 @@ def merge_registries(files: Iterable[tuple[str, Mapping[str, JsonValue]]]) -> Re
             raise BadConfigFile(f"{name}: {error.message}") from error
     registries = tuple(merge.registries.values())
     _check_locations(registries)
-    return RegistriesConf(
-        registries, merge.search, merge.mode, merge.helpers, dict(merge.aliases), tuple(merge.sources)
-    )
+    return RegistriesConf(registries, merge.search, merge.mode, merge.helpers, dict(merge.aliases), tuple(merge.sources))
 
 
 def _merge_file(merge: _Merge, name: str, fields: Fields) -> None:
@@ -205,8 +203,7 @@ def _check_locations(registries: tuple[Registry, ...]) -> None:
         first = seen.setdefault(registry.location, registry) if registry.location else registry
         if (first.insecure, first.blocked) != (registry.insecure, registry.blocked):
             raise BadConfigFile(
-                f"{registry.source}: location {registry.location!r} has other insecure or blocked values"
-                f" than in {first.source}"
+                f"{registry.source}: location {registry.location!r} has other insecure or blocked values than in {first.source}"
             )
 
 

@@ -70,16 +70,10 @@ def parse_schema_one(body: bytes, fields: Fields) -> SchemaOneManifest:
     entries = fields.children("history")
     if not blobs or len(blobs) != len(entries):
         raise BadDocument(f"{fields.path}: {len(blobs)} fsLayers and {len(entries)} history entries, expected as many")
-    parsed = [
-        parse_object(entry.text("v1Compatibility").encode(), f"{entry.path}.v1Compatibility") for entry in entries
-    ]
+    parsed = [parse_object(entry.text("v1Compatibility").encode(), f"{entry.path}.v1Compatibility") for entry in entries]
     _check_chain(parsed)
-    history = tuple(
-        _history(blob, v1, f"{fields.path}.fsLayers") for blob, v1 in zip(reversed(blobs), reversed(parsed), strict=True)
-    )
-    return SchemaOneManifest(
-        digest_of(signed_payload(body, fields)), fields.text("name"), fields.text("tag"), history, parsed[0]
-    )
+    history = tuple(_history(blob, v1, f"{fields.path}.fsLayers") for blob, v1 in zip(reversed(blobs), reversed(parsed), strict=True))
+    return SchemaOneManifest(digest_of(signed_payload(body, fields)), fields.text("name"), fields.text("tag"), history, parsed[0])
 
 
 def signed_payload(body: bytes, fields: Fields) -> bytes:

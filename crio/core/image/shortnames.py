@@ -15,9 +15,7 @@ from crio.core.image.reference import DEFAULT_HOST, Reference, ShortName, parse_
 from crio.core.image.registries import RegistriesConf, ShortNameMode
 
 
-def pull_candidates(
-    text: str, conf: RegistriesConf, recorded: Mapping[str, str], mode: ShortNameMode
-) -> tuple[Reference, ...]:
+def pull_candidates(text: str, conf: RegistriesConf, recorded: Mapping[str, str], mode: ShortNameMode) -> tuple[Reference, ...]:
     """The references to try for what a user wrote, in order, each settled (with a tag or a digest).
 
     :param recorded: aliases that tools have recorded on this machine; they go before those of registries.conf

@@ -144,9 +144,7 @@ class ArtifactStore:
             raise NotFound(f"artifact {text!r} is not in the store")
         with self._lock.writing():
             kept = tuple(
-                entry
-                for entry in self._entries()
-                if (entry.descriptor.digest, entry.reference) != (found.digest, found.reference)
+                entry for entry in self._entries() if (entry.descriptor.digest, entry.reference) != (found.digest, found.reference)
             )
             self._save(kept)
             needed = {digest for entry in kept for digest in self._needed(entry)}
@@ -202,4 +200,3 @@ class ArtifactStore:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
-

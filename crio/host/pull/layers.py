@@ -78,9 +78,7 @@ class LayerRun:
     async def __aenter__(self) -> LayerRun:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         shop = self._shop
         async with shop.lock:
             shop.claims.subtract(self._claimed)
@@ -137,9 +135,7 @@ class LayerRun:
         self._claimed.append(one)
         self._shop.claims[one] += 1
 
-    async def _missing(
-        self, jobs: Sequence[LayerJob], counters: Sequence[LayerCounter], parent: str | None, first: int
-    ) -> list[_Placed]:
+    async def _missing(self, jobs: Sequence[LayerJob], counters: Sequence[LayerCounter], parent: str | None, first: int) -> list[_Placed]:
         tasks: list[asyncio.Task[_Placed]] = []
         try:
             async with asyncio.TaskGroup() as group:

@@ -109,9 +109,7 @@ async def _pull_candidate(
         return await fetch_image(bench, fetched, reference, counter)
 
 
-async def _fetch_artifact(
-    store: ArtifactStore, fetched: Fetched, reference: Reference, counter: PullCounter
-) -> PullResult:
+async def _fetch_artifact(store: ArtifactStore, fetched: Fetched, reference: Reference, counter: PullCounter) -> PullResult:
     """Brings an artifact that the policy let in into the artifact store; its id is the hex of its manifest's digest."""
     manifest, digest = fetched.image.manifest, fetched.image.instance_digest
     assert isinstance(manifest, ImageManifest)
@@ -129,9 +127,7 @@ async def _fetch_artifact(
     return PullResult(digest.hex, f"{reference.repository}@{digest}", str(reference), bytes_fetched, 0)
 
 
-async def fetch_image(
-    bench: Bench, fetched: Fetched, reference: Reference | None, counter: PullCounter
-) -> PullResult:
+async def fetch_image(bench: Bench, fetched: Fetched, reference: Reference | None, counter: PullCounter) -> PullResult:
     """Brings an image that the policy let in into the store.
 
     :param reference: the name that it gets there, if it gets one
@@ -181,15 +177,12 @@ async def _config_body(source: ImageSource, descriptor: Descriptor) -> bytes:
 def _jobs(manifest: ImageManifest, config: ImageConfig, label: str) -> tuple[LayerJob, ...]:
     if len(manifest.layers) != len(config.diff_ids):
         raise BadDocument(
-            f"{label}: the manifest has {len(manifest.layers)} layers, but the configuration"
-            f" has {len(config.diff_ids)} diff_ids"
+            f"{label}: the manifest has {len(manifest.layers)} layers, but the configuration has {len(config.diff_ids)} diff_ids"
         )
     for layer in manifest.layers:
         if not is_layer(layer.media_type):
             raise BadDocument(f"{label}: layer {layer.digest} is of type {layer.media_type!r}, which cannot be unpacked")
-    return tuple(
-        LayerJob(blob_of(layer), diff_id) for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True)
-    )
+    return tuple(LayerJob(blob_of(layer), diff_id) for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True))
 
 
 def _warn_of_platform(bench: Bench, plan: _Plan, fetched: Fetched) -> None:

@@ -25,9 +25,7 @@ class ResolvedImage:
     bodies: Mapping[str, bytes]
 
 
-async def resolve(
-    source: ImageSource, top: FetchedManifest, wanted: Digest | None, platform: Platform
-) -> ResolvedImage:
+async def resolve(source: ImageSource, top: FetchedManifest, wanted: Digest | None, platform: Platform) -> ResolvedImage:
     """Checks the top manifest, and when it is an index fetches the manifest for ``platform``.
 
     :param wanted: the digest of the reference, if it has one

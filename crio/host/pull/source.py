@@ -108,9 +108,7 @@ class Opened:
     top: FetchedManifest
 
 
-async def open_registry(
-    web: Web, conf: RegistriesConf, reference: Reference, credentials: CredentialSource
-) -> Opened:
+async def open_registry(web: Web, conf: RegistriesConf, reference: Reference, credentials: CredentialSource) -> Opened:
     """Asks the endpoints for ``reference`` in order until one gives a manifest; that one serves the blobs, too.
 
     :raises CriError: none did; the error is that of the last one, with those of the mirrors told in it

@@ -88,9 +88,7 @@ class TrustChecker:
             await self._check_one(requirement, subject, signatures, policy)
         return signatures
 
-    async def _check_one(
-        self, requirement: Requirement, subject: TrustSubject, signatures: Sequence[bytes], policy: Policy
-    ) -> None:
+    async def _check_one(self, requirement: Requirement, subject: TrustSubject, signatures: Sequence[bytes], policy: Policy) -> None:
         if subject.reference is None:
             raise SignatureValidationFailed(f"image {subject.title!r}: has no registry name that a signature could name")
         problems: list[str] = []
@@ -98,9 +96,7 @@ class TrustChecker:
             if isinstance(requirement, SignedBy):
                 problem = await verify_simple(requirement, subject.reference, subject.manifest_digest, signature)
             elif isinstance(requirement, SigstoreSigned):
-                problem = await asyncio.to_thread(
-                    verify_sigstore, requirement, subject.reference, subject.manifest_digest, signature
-                )
+                problem = await asyncio.to_thread(verify_sigstore, requirement, subject.reference, subject.manifest_digest, signature)
             else:
                 return
             if problem is None:

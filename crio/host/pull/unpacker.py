@@ -71,9 +71,7 @@ async def fetch_and_unpack(
         return parse_report(line, job.title)
 
 
-def _start(
-    options: UnpackOptions, job: LayerJob, staged: StagedLayer, spawn: process.SpawnOptions
-) -> process.Child:
+def _start(options: UnpackOptions, job: LayerJob, staged: StagedLayer, spawn: process.SpawnOptions) -> process.Child:
     argv = [options.program, "--root", staged.diff_path, "--tar-split", staged.tar_split_path]
     if options.seconds:
         argv += ["--max-seconds", str(options.seconds)]

@@ -43,6 +43,7 @@ ERROR_BODY_LIMIT_BYTES = 64 * 1024
 _VERSION_HEADER = ("Docker-Distribution-Api-Version", "registry/2.0")
 _MANIFEST_HEADERS = tuple(("Accept", media_type) for media_type in mediatypes.ACCEPTED_MANIFESTS)
 
+
 @dataclass(frozen=True, slots=True)
 class FetchedManifest:
     """The bytes of a manifest and what the registry called them."""

@@ -54,9 +54,7 @@ def default_auth_files(environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
 class CredentialSource:
     """Answers "who are we at this registry" during one pull."""
 
-    def __init__(
-        self, options: AuthOptions, asked: Reference, given: Credentials | None, namespaced_file: Path | None
-    ) -> None:
+    def __init__(self, options: AuthOptions, asked: Reference, given: Credentials | None, namespaced_file: Path | None) -> None:
         self._options = options
         self._asked = asked
         self._given = given
@@ -74,11 +72,7 @@ class CredentialSource:
             if found is not None:
                 return found
         for helper in self._options.helpers:
-            found = (
-                await self._in_files(reference)
-                if helper == AUTH_FILES_HELPER
-                else await _ask_helper(helper, reference.host)
-            )
+            found = await self._in_files(reference) if helper == AUTH_FILES_HELPER else await _ask_helper(helper, reference.host)
             if found is not None:
                 return found
         return None

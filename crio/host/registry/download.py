@@ -80,9 +80,7 @@ class Download:
         if declared is None or self.size_bytes == UNKNOWN_SIZE:
             return
         if declared + self.offset != self.size_bytes:
-            raise DigestMismatch(
-                f"blob {self.digest}: the registry announces {declared + self.offset} bytes, expected {self.size_bytes}"
-            )
+            raise DigestMismatch(f"blob {self.digest}: the registry announces {declared + self.offset} bytes, expected {self.size_bytes}")
 
     async def _pump(self, response: aiohttp.ClientResponse) -> None:
         taken = take_socket(response) if isinstance(self.feed, PipeFeed) else None

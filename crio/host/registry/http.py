@@ -74,9 +74,7 @@ class Web:
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._session is not None:
             await self._session.close()
 
@@ -145,9 +143,7 @@ class Web:
         key = (host, request.insecure)
         if key not in self._contexts:
             folders: Sequence[Path] = self._options.certs_dirs if host else ()
-            self._contexts[key] = await asyncio.to_thread(
-                registry_context, host, folders, insecure=request.insecure
-            )
+            self._contexts[key] = await asyncio.to_thread(registry_context, host, folders, insecure=request.insecure)
         return self._contexts[key]
 
 

@@ -39,9 +39,7 @@ class PipeFeed:
     def __enter__(self) -> PipeFeed:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.hand_over()
         self.finish()
 

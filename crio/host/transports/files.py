@@ -208,9 +208,7 @@ def hash_piece(piece: Piece) -> Digest:
     """The SHA-256 digest of a piece; reads all of it."""
     state = hashlib.sha256()
     done = 0
-    while done < piece.size_bytes and (
-        chunk := os.pread(piece.fd, min(CHUNK_BYTES, piece.size_bytes - done), piece.offset + done)
-    ):
+    while done < piece.size_bytes and (chunk := os.pread(piece.fd, min(CHUNK_BYTES, piece.size_bytes - done), piece.offset + done)):
         state.update(chunk)
         done += len(chunk)
     return Digest("sha256", state.hexdigest())

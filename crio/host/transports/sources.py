@@ -120,9 +120,7 @@ async def open_docker_archive(pieces: Pieces, wanted: str) -> OpenedLocal:
     layers = await _archive_layers(pieces, entry, config)
     manifest = _made_manifest(config, layers)
     places = {layer.digest: layer.name for layer in layers} | {digest_of(config): entry.text("Config")}
-    source = LocalSource(
-        pieces, FetchedManifest(manifest, mediatypes.DOCKER_MANIFEST), lambda digest: places.get(digest, ""), str
-    )
+    source = LocalSource(pieces, FetchedManifest(manifest, mediatypes.DOCKER_MANIFEST), lambda digest: places.get(digest, ""), str)
     return OpenedLocal(source, entry.texts("RepoTags"))
 
 
@@ -169,9 +167,6 @@ def _made_manifest(config: bytes, layers: list[_ArchiveLayer]) -> bytes:
         "schemaVersion": 2,
         "mediaType": mediatypes.DOCKER_MANIFEST,
         "config": {"mediaType": mediatypes.DOCKER_CONFIG, "size": len(config), "digest": str(digest_of(config))},
-        "layers": [
-            {"mediaType": mediatypes.DOCKER_LAYER, "size": layer.size_bytes, "digest": str(layer.digest)} for layer in layers
-        ],
+        "layers": [{"mediaType": mediatypes.DOCKER_LAYER, "size": layer.size_bytes, "digest": str(layer.digest)} for layer in layers],
     }
     return json.dumps(document, separators=(",", ":")).encode()
-

@@ -96,4 +96,3 @@ async def test_without_a_place_for_artifacts_one_is_an_error(bench: Bench, place
     bench.options = replace(bench.options, artifacts_dir="")
     with pytest.raises(NotAnImage, match=r"vnd\.example\.thing"):
         await bench.pull(place)
-

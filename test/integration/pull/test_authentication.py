@@ -72,9 +72,7 @@ def place(bench: Bench, pusher: Pusher, proxy: FaultyRegistry) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
-async def test_a_password_works_with_one_refusal_on_the_way(
-    bench: Bench, proxy: FaultyRegistry, place: str, scheme: str
-) -> None:
+async def test_a_password_works_with_one_refusal_on_the_way(bench: Bench, proxy: FaultyRegistry, place: str, scheme: str) -> None:
     Guard(proxy, scheme).install()
     await bench.pull(place, ALICE)
     refused = [seen for seen in proxy.seen if "authorization" not in seen.headers and seen.path != "/token"]
@@ -188,9 +186,7 @@ async def test_a_redirect_to_another_host_carries_no_credentials(
     async with faulty(real_registry.address) as elsewhere:
         proxy.rules.insert(
             0,
-            lambda seen: Answer(307, (("Location", f"http://{elsewhere.address}{seen.target}"),))
-            if "/blobs/" in seen.target
-            else None,
+            lambda seen: Answer(307, (("Location", f"http://{elsewhere.address}{seen.target}"),)) if "/blobs/" in seen.target else None,
         )
         await bench.pull(place, ALICE)
         assert len(elsewhere.seen) == 2
@@ -206,9 +202,7 @@ async def test_a_stranger_that_demands_credentials_gets_none(
         elsewhere.rules.append(lambda seen: Answer(401, (("WWW-Authenticate", 'Basic realm="mine"'),)))
         proxy.rules.insert(
             0,
-            lambda seen: Answer(307, (("Location", f"http://{elsewhere.address}{seen.target}"),))
-            if "/blobs/" in seen.target
-            else None,
+            lambda seen: Answer(307, (("Location", f"http://{elsewhere.address}{seen.target}"),)) if "/blobs/" in seen.target else None,
         )
         with pytest.raises(CriError, match="unauthorized"):
             await bench.pull(place, ALICE)

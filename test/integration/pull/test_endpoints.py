@@ -60,18 +60,14 @@ async def test_a_mirror_without_the_image_is_passed_over_and_all_failures_are_to
     bench: Bench, proxy: FaultyRegistry, real_registry: RunningRegistry
 ) -> None:
     proxy.on("/manifests/", Answer(404), 0)
-    bench.registries(
-        f'[[registry]]\nlocation = "{real_registry.address}"\ninsecure = true\n' + _mirror(proxy.address)
-    )
+    bench.registries(f'[[registry]]\nlocation = "{real_registry.address}"\ninsecure = true\n' + _mirror(proxy.address))
     await bench.pull(f"{real_registry.address}/{REPOSITORY}:1")
     with pytest.raises(ManifestUnknown, match=rf"manifest missing in {real_registry.address}.*tried before: {proxy.address}"):
         await bench.pull(f"{real_registry.address}/{REPOSITORY}:missing")
 
 
 async def test_a_prefix_is_rewritten_to_its_location(bench: Bench, real_registry: RunningRegistry) -> None:
-    bench.registries(
-        f'[[registry]]\nprefix = "example.test/a"\nlocation = "{real_registry.address}/endpoints"\ninsecure = true\n'
-    )
+    bench.registries(f'[[registry]]\nprefix = "example.test/a"\nlocation = "{real_registry.address}/endpoints"\ninsecure = true\n')
     result = await bench.pull("example.test/a/image:1")
     assert result.name == "example.test/a/image:1"
 
@@ -193,9 +189,7 @@ async def test_an_authority_in_certs_d_is_trusted_and_without_it_nothing_is(
         await bench.pull(name)
 
 
-async def test_a_client_pair_in_certs_d_is_shown(
-    bench: Bench, real_registry: RunningRegistry, certificates: pathlib.Path
-) -> None:
+async def test_a_client_pair_in_certs_d_is_shown(bench: Bench, real_registry: RunningRegistry, certificates: pathlib.Path) -> None:
     async with faulty(real_registry.address, _server_context(certificates, wants_client=True)) as proxy:
         bench.insecure(proxy.address)
         name = f"{proxy.address}/{REPOSITORY}:1"

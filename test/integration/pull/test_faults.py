@@ -88,9 +88,7 @@ CASES = {
     "manifest is too big": Case(_changed("/manifests/", body=b" " * (4 * 1024 * 1024 + 1)), BadDocument, "limit"),
     "configuration is another": Case(_changed(digest_of(IMAGE.config), body=b" " * len(IMAGE.config)), DigestMismatch, "digest"),
     "configuration is too long": Case(_changed(digest_of(IMAGE.config), body=IMAGE.config + b" "), BadDocument, "limit"),
-    "layer has other bytes": Case(
-        _changed(BIG_PATH, body=BIG.blob[:-20] + b"x" * 20), CriError, "digest|archive|crc|check"
-    ),
+    "layer has other bytes": Case(_changed(BIG_PATH, body=BIG.blob[:-20] + b"x" * 20), CriError, "digest|archive|crc|check"),
     "layer is announced too short": Case(_changed(BIG_PATH, body=BIG.blob[:-1]), DigestMismatch, "announces .* expected"),
     "layer is announced too long": Case(_changed(BIG_PATH, body=BIG.blob + b"x"), DigestMismatch, "announces .* expected"),
     "layer is always cut early": Case(_changed(BIG_PATH, cut_at=1000), RegistryUnavailable, "early|lost|closed|resume"),
@@ -132,9 +130,7 @@ async def test_a_cut_at_any_tenth_is_survived(
     assert result.image_id == IMAGE.image_id
 
 
-async def test_two_cuts_far_apart_are_survived(
-    bench: Bench, proxy: FaultyRegistry, place: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_two_cuts_far_apart_are_survived(bench: Bench, proxy: FaultyRegistry, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "RESUME_PAUSE_S", 0.01)
     proxy.change(BIG_PATH, cut_at=1_000_000)
     proxy.change(BIG_PATH, cut_at=1_100_000)
@@ -263,9 +259,7 @@ async def test_a_manifest_of_two_kinds_is_ambiguous(bench: Bench, proxy: FaultyR
     bench.assert_empty()
 
 
-async def test_another_manifest_than_the_digest_names_is_refused(
-    bench: Bench, proxy: FaultyRegistry, place: str
-) -> None:
+async def test_another_manifest_than_the_digest_names_is_refused(bench: Bench, proxy: FaultyRegistry, place: str) -> None:
     other = image_of((SMALL,))
     proxy.change("/manifests/", 0, body=other.manifest)
     with pytest.raises(DigestMismatch, match=f"expected {IMAGE.digest}"):
@@ -332,9 +326,7 @@ async def test_a_foreign_layer_comes_from_its_own_address_without_credentials_an
         assert len(proxy.asked(BIG_PATH)) == (0 if status == 200 else 1)
 
 
-async def test_schema_one_gets_a_configuration_of_our_making(
-    bench: Bench, pusher: Pusher, proxy: FaultyRegistry
-) -> None:
+async def test_schema_one_gets_a_configuration_of_our_making(bench: Bench, pusher: Pusher, proxy: FaultyRegistry) -> None:
     for layer in (SMALL, BIG):
         pusher.blob(REPOSITORY, layer.blob)
     ids = [f"{number:064x}" for number in (1, 2, 3)]

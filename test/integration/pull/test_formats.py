@@ -22,9 +22,7 @@ LAYERS = (layer_of({"bin/a": b"one"}), layer_of({"etc/b": b"two" * 50_000}))
 
 
 @pytest.mark.parametrize("docker", [False, True], ids=["OCI", "Docker schema 2"])
-async def test_a_single_manifest_becomes_an_image(
-    bench: Bench, pusher: Pusher, real_registry: RunningRegistry, docker: bool
-) -> None:
+async def test_a_single_manifest_becomes_an_image(bench: Bench, pusher: Pusher, real_registry: RunningRegistry, docker: bool) -> None:
     image = image_of(LAYERS, ImageWish(docker=docker))
     digest = pusher.image(f"formats/single{docker}".lower(), "1", image)
     name = f"{real_registry.address}/formats/single{docker}:1".lower()
@@ -48,9 +46,7 @@ async def test_the_entry_for_this_machine_is_chosen_and_the_index_kept(
     repository = f"formats/list{docker}".lower()
     for image in (ours, theirs):
         pusher.image(repository, image.digest, image)
-    body = index_of(
-        [(theirs, {"os": "linux", "architecture": "arm64"}), (ours, {"os": "linux", "architecture": "amd64"})], docker
-    )
+    body = index_of([(theirs, {"os": "linux", "architecture": "arm64"}), (ours, {"os": "linux", "architecture": "amd64"})], docker)
     digest = pusher.manifest(repository, "1", body, DOCKER_LIST if docker else OCI_INDEX)
 
     result = await bench.pull(f"{real_registry.address}/{repository}:1")
@@ -63,9 +59,7 @@ async def test_the_entry_for_this_machine_is_chosen_and_the_index_kept(
     assert bench.store.image_manifest(result.image_id) == ours.manifest
 
 
-async def test_an_index_without_our_platform_names_what_was_wanted(
-    bench: Bench, pusher: Pusher, real_registry: RunningRegistry
-) -> None:
+async def test_an_index_without_our_platform_names_what_was_wanted(bench: Bench, pusher: Pusher, real_registry: RunningRegistry) -> None:
     theirs = image_of(LAYERS[:1], ImageWish(architecture="arm64"))
     pusher.image("formats/foreign", theirs.digest, theirs)
     pusher.manifest("formats/foreign", "1", index_of([(theirs, {"os": "linux", "architecture": "arm64"})]), OCI_INDEX)
@@ -74,9 +68,7 @@ async def test_an_index_without_our_platform_names_what_was_wanted(
     bench.assert_empty()
 
 
-async def test_a_digest_is_stored_as_the_name_and_drops_the_tag(
-    bench: Bench, pusher: Pusher, real_registry: RunningRegistry
-) -> None:
+async def test_a_digest_is_stored_as_the_name_and_drops_the_tag(bench: Bench, pusher: Pusher, real_registry: RunningRegistry) -> None:
     image = image_of(LAYERS)
     digest = pusher.image("formats/bydigest", "1", image)
     repository = f"{real_registry.address}/formats/bydigest"
@@ -86,9 +78,7 @@ async def test_a_digest_is_stored_as_the_name_and_drops_the_tag(
     assert record.names == (f"{repository}@{digest}",)
 
 
-async def test_layers_that_are_there_are_not_fetched_again(
-    bench: Bench, pusher: Pusher, real_registry: RunningRegistry
-) -> None:
+async def test_layers_that_are_there_are_not_fetched_again(bench: Bench, pusher: Pusher, real_registry: RunningRegistry) -> None:
     pusher.image("formats/base", "1", image_of(LAYERS))
     more = layer_of({"opt/c": b"three"})
     pusher.image("formats/base", "2", image_of((*LAYERS, more)))
@@ -117,9 +107,7 @@ async def test_progress_is_told_and_ends(bench: Bench, pusher: Pusher, real_regi
     assert {layer.state for layer in told[-1].layers} == {LayerState.COMMITTED}
 
 
-async def test_podman_and_skopeo_see_what_was_pulled(
-    bench: Bench, pusher: Pusher, real_registry: RunningRegistry
-) -> None:
+async def test_podman_and_skopeo_see_what_was_pulled(bench: Bench, pusher: Pusher, real_registry: RunningRegistry) -> None:
     image = image_of(LAYERS)
     pusher.image("formats/shared", "1", image)
     name = f"{real_registry.address}/formats/shared:1"
@@ -141,9 +129,7 @@ async def _together(engine: PullEngine, requests: list[PullRequest]) -> list[str
     return [task.result().image_id for task in tasks]
 
 
-async def test_a_second_asker_goes_on_when_the_first_is_cancelled(
-    bench: Bench, pusher: Pusher, real_registry: RunningRegistry
-) -> None:
+async def test_a_second_asker_goes_on_when_the_first_is_cancelled(bench: Bench, pusher: Pusher, real_registry: RunningRegistry) -> None:
     image = image_of(LAYERS)
     pusher.image("formats/takeover", "1", image)
     async with faulty(real_registry.address) as proxy:
@@ -165,9 +151,7 @@ async def _seen(proxy: FaultyRegistry, pattern: str) -> bool:
     return bool(proxy.asked(pattern))
 
 
-async def test_equal_requests_share_one_pull_and_others_share_layers(
-    bench: Bench, pusher: Pusher, real_registry: RunningRegistry
-) -> None:
+async def test_equal_requests_share_one_pull_and_others_share_layers(bench: Bench, pusher: Pusher, real_registry: RunningRegistry) -> None:
     one, two = image_of(LAYERS), image_of((*LAYERS, layer_of({"z": b"z"})))
     pusher.image("formats/flight", "1", one)
     pusher.image("formats/flight", "2", two)

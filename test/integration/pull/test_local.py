@@ -50,9 +50,7 @@ async def test_what_skopeo_writes_can_be_loaded(bench: Bench, source: str, tmp_p
     bench.assert_nothing_staged()
 
 
-async def test_a_docker_archive_brings_its_own_names_and_may_be_compressed(
-    bench: Bench, source: str, tmp_path: pathlib.Path
-) -> None:
+async def test_a_docker_archive_brings_its_own_names_and_may_be_compressed(bench: Bench, source: str, tmp_path: pathlib.Path) -> None:
     await _skopeo(source, f"docker-archive:{tmp_path}/x.tar:example.test/local:2")
     packed = tmp_path / "x.tar.gz"
     packed.write_bytes(gzip.compress((tmp_path / "x.tar").read_bytes()))

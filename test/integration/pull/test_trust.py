@@ -166,9 +166,7 @@ BAD_SIMPLE = {
 
 
 @pytest.mark.parametrize(("make", "says"), BAD_SIMPLE.values(), ids=BAD_SIMPLE)
-async def test_a_bad_simple_signature_is_refused(
-    bench: Bench, name: str, signers: list[Signer], make: object, says: str
-) -> None:
+async def test_a_bad_simple_signature_is_refused(bench: Bench, name: str, signers: list[Signer], make: object, says: str) -> None:
     good, other = signers
     signature = make(good, other, name)  # type: ignore[operator]
     _place(bench, name, *([signature] if signature is not None else []))
@@ -285,9 +283,7 @@ class Authority:
             .not_valid_after(now - datetime.timedelta(hours=1))
             .add_extension(x509.SubjectAlternativeName([x509.RFC822Name(mail)]), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
-            .add_extension(
-                x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1"), issuer.encode()), critical=False
-            )
+            .add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1"), issuer.encode()), critical=False)
         )
         return builder.sign(self.key, SHA256()).public_bytes(Encoding.PEM)
 
@@ -365,9 +361,7 @@ async def test_the_policy_is_asked_again_for_a_stored_image(bench: Bench, name: 
                 await engine.check_policy(image, name, "")
 
 
-async def test_an_unsigned_stored_image_fails_a_policy_that_wants_signatures(
-    bench: Bench, name: str, signers: list[Signer]
-) -> None:
+async def test_an_unsigned_stored_image_fails_a_policy_that_wants_signatures(bench: Bench, name: str, signers: list[Signer]) -> None:
     image = bench.store.image((await bench.pull(name)).image_id)
     assert image is not None
     bench.policy(_signed_by(signers[0]))
@@ -376,18 +370,14 @@ async def test_an_unsigned_stored_image_fails_a_policy_that_wants_signatures(
             await engine.check_policy(image, image.id[:12], "")
 
 
-async def test_skopeo_makes_signatures_that_we_accept(
-    bench: Bench, name: str, signers: list[Signer], tmp_path: pathlib.Path
-) -> None:
+async def test_skopeo_makes_signatures_that_we_accept(bench: Bench, name: str, signers: list[Signer], tmp_path: pathlib.Path) -> None:
     good = signers[0]
     manifest = tmp_path / "manifest.json"
     manifest.write_bytes(IMAGE.manifest)
     out = tmp_path / "signature"
     fingerprint = good._gpg("--with-colons", "--list-keys", good.mail).decode().split("fpr:::::::::")[1][:40]
     argv = ["skopeo", "standalone-sign", str(manifest), name, fingerprint, "-o", str(out)]
-    await asyncio.to_thread(
-        subprocess.run, argv, check=True, capture_output=True, env={**os.environ, "GNUPGHOME": str(good.home)}
-    )
+    await asyncio.to_thread(subprocess.run, argv, check=True, capture_output=True, env={**os.environ, "GNUPGHOME": str(good.home)})
     _place(bench, name, out.read_bytes())
     bench.policy(_signed_by(good))
     await bench.pull(name)

@@ -97,9 +97,7 @@ def test_what_cannot_be_checked_rejects() -> None:
 
 
 def test_pki_without_intermediates() -> None:
-    (parsed,) = parse_policy(
-        _policy({"type": "sigstoreSigned", "pki": {"caRootsPath": "/r", "subjectEmail": "m"}}), "p"
-    ).default
+    (parsed,) = parse_policy(_policy({"type": "sigstoreSigned", "pki": {"caRootsPath": "/r", "subjectEmail": "m"}}), "p").default
     assert isinstance(parsed, SigstoreSigned)
     assert parsed.pki == Pki("/r", None, "m", "")
 
@@ -120,27 +118,19 @@ BAD = {
     "no paths": _policy({"type": "signedBy", "keyType": "GPGKeys", "keyPaths": []}),
     "key data that is not base64": _policy({"type": "signedBy", "keyType": "GPGKeys", "keyData": "*"}),
     "an unknown identity": _policy({"type": "sigstoreSigned", "keyPath": "/k", "signedIdentity": {"type": "x"}}),
-    "an identity with more": _policy(
-        {"type": "sigstoreSigned", "keyPath": "/k", "signedIdentity": {"type": "matchExact", "prefix": "a"}}
-    ),
+    "an identity with more": _policy({"type": "sigstoreSigned", "keyPath": "/k", "signedIdentity": {"type": "matchExact", "prefix": "a"}}),
     "an identity with less": _policy({"type": "sigstoreSigned", "keyPath": "/k", "signedIdentity": {"type": "remapIdentity"}}),
     "an identity with a wrong name": _policy(
         {"type": "sigstoreSigned", "keyPath": "/k", "signedIdentity": {"type": "exactReference", "dockerReference": "A A"}}
     ),
     "sigstore without key": _policy({"type": "sigstoreSigned"}),
     "sigstore with two kinds": _policy({"type": "sigstoreSigned", "keyPath": "/k", "keyData": KEY}),
-    "two kinds of log keys": _policy(
-        {"type": "sigstoreSigned", "keyPath": "/k", "rekorPublicKeyPath": "/r", "rekorPublicKeyData": KEY}
-    ),
-    "fulcio without log": _policy(
-        {"type": "sigstoreSigned", "fulcio": {"caPath": "/c", "oidcIssuer": "i", "subjectEmail": "m"}}
-    ),
+    "two kinds of log keys": _policy({"type": "sigstoreSigned", "keyPath": "/k", "rekorPublicKeyPath": "/r", "rekorPublicKeyData": KEY}),
+    "fulcio without log": _policy({"type": "sigstoreSigned", "fulcio": {"caPath": "/c", "oidcIssuer": "i", "subjectEmail": "m"}}),
     "fulcio without authority": _policy(
         {"type": "sigstoreSigned", "fulcio": {"oidcIssuer": "i", "subjectEmail": "m"}, "rekorPublicKeyPath": "/r"}
     ),
-    "pki with log": _policy(
-        {"type": "sigstoreSigned", "pki": {"caRootsPath": "/r", "subjectEmail": "m"}, "rekorPublicKeyPath": "/r"}
-    ),
+    "pki with log": _policy({"type": "sigstoreSigned", "pki": {"caRootsPath": "/r", "subjectEmail": "m"}, "rekorPublicKeyPath": "/r"}),
     "pki without subject": _policy({"type": "sigstoreSigned", "pki": {"caRootsPath": "/r"}}),
 }
 
