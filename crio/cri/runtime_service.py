@@ -31,6 +31,15 @@ RUNTIME_NAME: Final = "cri-o"
 API_VERSION: Final = "v1"
 KUBELET_VERSION: Final = "0.1.0"
 _SPEC_LIMIT_BYTES = 16 << 20
+# The kubelet takes messages of at most 16 MiB; both streams have to fit into one with some room around them.
+_EXEC_ANSWER_BYTES: Final = (16 << 20) - 4096
+
+
+def _cut_to_answer(stdout: bytes, stderr: bytes) -> tuple[bytes, bytes]:
+    """Both streams cut so that they fit into one answer; the shorter one keeps what it needs, up to half."""
+    half = _EXEC_ANSWER_BYTES // 2
+    stdout = stdout[: max(half, _EXEC_ANSWER_BYTES - len(stderr))]
+    return stdout, stderr[: _EXEC_ANSWER_BYTES - len(stdout)]
 
 
 class RuntimeService:
@@ -187,9 +196,9 @@ class RuntimeService:
         if request.timeout < 0:
             raise InvalidArgument(f"timeout {request.timeout} is negative: expected seconds, 0 for no limit")
         result = await exec_sync(self._ctx, request.container_id, tuple(request.cmd), float(request.timeout))
-        if result.timed_out:
-            return pb.ExecSyncResponse(stdout=result.stdout, stderr=b"command timed out", exit_code=-1)
-        return pb.ExecSyncResponse(stdout=result.stdout, stderr=result.stderr, exit_code=result.exit_code)
+        stderr = b"command timed out" if result.timed_out else result.stderr
+        stdout, stderr = _cut_to_answer(result.stdout, stderr)
+        return pb.ExecSyncResponse(stdout=stdout, stderr=stderr, exit_code=-1 if result.timed_out else result.exit_code)
 
     async def ReopenContainerLog(self, request: pb.ReopenContainerLogRequest, _: Rpc) -> pb.ReopenContainerLogResponse:
         """Write the log to a new file."""

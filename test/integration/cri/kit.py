@@ -222,8 +222,11 @@ class Pods:
         return list(self.cri.runtime.ListPodSandbox(request).items)
 
     def close(self) -> None:
-        """Stop and remove every sandbox of this test."""
+        """Stop and remove every sandbox of this test, its containers at once."""
         for pod in self.listed():
+            wanted = pb.ContainerFilter(pod_sandbox_id=pod.id)
+            for container in self.cri.runtime.ListContainers(pb.ListContainersRequest(filter=wanted)).containers:
+                self.cri.runtime.StopContainer(pb.StopContainerRequest(container_id=container.id, timeout=0))
             self.cri.runtime.StopPodSandbox(pb.StopPodSandboxRequest(pod_sandbox_id=pod.id))
             self.cri.runtime.RemovePodSandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=pod.id))
 
@@ -233,3 +236,14 @@ def fails_with(call: Callable[[], object]) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.RpcError) as caught:
         call()
     return caught.value.code(), caught.value.details()
+
+
+def processes_with(words: str) -> list[str]:
+    """The command lines on the host that have these words in them."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if words in line:
+                found.append(line)
+    return found

@@ -1,0 +1,110 @@
+"""Stopping: the grace is kept, may be shortened, and ends with a kill."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from crio.cri import api_pb2 as pb
+from test.integration.cri.kit import STUBBORN, Ctr, Pods, processes_with
+from test.support.waiting import eventually
+
+HANDLED = "trap 'echo got {0}; exit 7' {0}; echo ready; while :; do sleep 1000 & wait $!; done"
+
+
+def timed_stop(container: Ctr, timeout_s: int) -> float:
+    """Stop it; the result is how many seconds that took."""
+    begun_s = time.monotonic()
+    container.stop(timeout_s)
+    return time.monotonic() - begun_s
+
+
+def stubborn(pods: Pods) -> Ctr:
+    """A running container that takes no notice of TERM."""
+    container = pods.run().start(*STUBBORN)
+    container.printed("ready")
+    return container
+
+
+def test_a_process_that_handles_term_ends_by_itself(pods: Pods) -> None:
+    container = pods.run().start("sh", "-c", HANDLED.format("TERM"))
+    container.printed("ready")
+    assert timed_stop(container, 20) < 5
+    assert container.status().exit_code == 7
+    assert container.lines() == ["ready", "got TERM"]
+
+
+def test_a_process_that_ignores_term_is_killed_after_its_grace(pods: Pods) -> None:
+    container = stubborn(pods)
+    took_s = timed_stop(container, 2)
+    assert 2 <= took_s < 6
+    status = container.status()
+    assert (status.exit_code, status.reason) == (137, "Error")
+
+
+def test_without_a_grace_it_is_killed_at_once(pods: Pods) -> None:
+    container = pods.run().start("sh", "-c", HANDLED.format("TERM"))
+    container.printed("ready")
+    assert timed_stop(container, 0) < 3
+    assert container.status().exit_code == 137
+    assert container.lines() == ["ready"]
+
+
+def test_a_second_stop_with_less_grace_shortens_the_first(pods: Pods) -> None:
+    container = stubborn(pods)
+    begun = threading.Event()
+
+    def patient() -> float:
+        begun.set()
+        return timed_stop(container, 60)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(patient)
+        begun.wait(5)
+        assert timed_stop(container, 1) < 6
+        assert first.result(10) < 10
+    assert container.status().exit_code == 137
+
+
+@pytest.mark.inside
+def test_a_second_stop_with_more_grace_does_not_lengthen_the_first(pods: Pods) -> None:
+    container = stubborn(pods)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(timed_stop, container, 2)
+        timed_stop(container, 60)
+        assert first.result(10) < 8
+
+
+def test_a_stop_goes_on_after_its_client_gave_up(pods: Pods) -> None:
+    container = stubborn(pods)
+    with pytest.raises(Exception, match=r"(?i)deadline"):
+        pods.cri.runtime.StopContainer(pb.StopContainerRequest(container_id=container.id, timeout=1), 0.3)
+    eventually(lambda: container.status().state == pb.CONTAINER_EXITED, 10, "the container ends all the same")
+
+
+def test_the_stop_signal_of_the_request_is_sent(pods: Pods) -> None:
+    container = pods.run().start("sh", "-c", HANDLED.format("USR1"), stop_signal="SIGNAL_SIGUSR1")
+    container.printed("ready")
+    container.stop(10)
+    assert container.status().exit_code == 7
+
+
+def test_stops_of_created_and_ended_containers_succeed(pods: Pods) -> None:
+    pod = pods.run()
+    created, ended = pod.create(), pod.start("true")
+    ended.ended()
+    for container in (created, ended):
+        container.stop(1)
+        container.stop(1)
+        assert container.status().state == pb.CONTAINER_EXITED
+    assert ended.status().exit_code == 0
+
+
+def test_children_of_a_killed_container_are_gone_with_it(pods: Pods) -> None:
+    container = pods.run().start("sh", "-c", "sleep 7654321 & sleep 7654321 & echo ready; wait")
+    container.printed("ready")
+    container.stop(0)
+    eventually(lambda: not processes_with("7654321"), 5, "the children are gone")
