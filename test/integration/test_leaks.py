@@ -50,7 +50,7 @@ def rule() -> Iterator[None]:
 def cgroup() -> Iterator[None]:
     """An empty cgroup with the prefix of the tests."""
     hierarchy = next(path for path in leaks.CGROUPS.iterdir() if path.is_dir() and (path / "cgroup.procs").exists())
-    path = hierarchy / f"{leaks.CGROUP_PREFIX}leak-{os.getpid()}"
+    path = hierarchy / f"{leaks.CGROUP_PREFIX}leak-{leaks.run_id()}"
     path.mkdir()
     yield
     path.rmdir()

@@ -81,7 +81,7 @@ class Layout:
     @property
     def cgroup_parent(self) -> str:
         """The cgroup that tests put their pods under."""
-        return f"/{leaks.CGROUP_PREFIX}{os.getpid()}-{self.number}"
+        return f"/{leaks.CGROUP_PREFIX}{leaks.run_id()}-{self.number}"
 
 
 def usual_tables(layout: Layout, options: Options) -> dict[str, dict[str, Value]]:

@@ -21,7 +21,7 @@ from test.support.waiting import eventually
 
 # In the environment of everything that the run starts without clearing it.
 MARK = "CRIO_TEST_RUN"
-# Every cgroup that a test makes on purpose starts with this.
+# Every cgroup that a test makes on purpose starts with this, and has the run's id in its name.
 CGROUP_PREFIX = "ct-"
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 COMMAND_TIMEOUT_S = 20
@@ -50,6 +50,11 @@ class Snapshot:
         return [
             f"{kind}: {words}" for kind, now in later.things.items() for key, words in sorted(now.items()) if key not in self.things[kind]
         ]
+
+
+def run_id() -> str:
+    """The id of this run, which every child of it has in its environment too."""
+    return os.environ.get(MARK, "none")
 
 
 def _read(path: str) -> bytes:
@@ -154,12 +159,12 @@ def firewall_rules() -> dict[str, str]:
 
 
 def cgroups(scope: Scope) -> dict[str, str]:
-    """The cgroups below every hierarchy; on a shared host only those with the prefix of the tests."""
+    """The cgroups below every hierarchy; on a shared host only those that have the run's id in their names."""
     found = {}
     for folder, names, _ in os.walk(CGROUPS):
         for name in names:
             path = os.path.join(folder, name)
-            if not scope.shared_host or f"/{CGROUP_PREFIX}" in path:
+            if not scope.shared_host or scope.run_id in path:
                 found[path] = path
     return found
 
