@@ -185,9 +185,9 @@ def test_a_hundred_containers_cost_milliseconds(store: Store, tools: Tools) -> N
     taken: dict[str, list[float]] = {"create and mount": [], "delete": [], "list": []}
 
     def measured(what: str, work: Callable[[], object]) -> None:
-        began = time.perf_counter()
+        began = time.thread_time()
         work()
-        taken[what].append((time.perf_counter() - began) * 1e3)
+        taken[what].append((time.thread_time() - began) * 1e3)
 
     for one in ids:
         create = ContainerCreate(one, (one,), image.id, "{}")
@@ -195,8 +195,8 @@ def test_a_hundred_containers_cost_milliseconds(store: Store, tools: Tools) -> N
         measured("list", store.containers)
     for one in ids:
         measured("delete", lambda one=one: store.delete_container(one))
-    # The best tenth: what the work costs, not what the neighbours on this machine do meanwhile.
-    usual = {what: sorted(values)[len(values) // 10] for what, values in taken.items()}
+    # Processor time of this thread, the kernel's work included: what it costs, not what the neighbours do meanwhile.
+    usual = {what: sorted(values)[len(values) // 2] for what, values in taken.items()}
     assert usual["create and mount"] < 5, usual
     assert usual["delete"] < 5, usual
     assert usual["list"] < 1, usual
