@@ -7,22 +7,20 @@ for hand work and notes in a file what is there; ``down`` ends it.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import os
 import pathlib
-import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crio.cli.ctl.client import Client
 from crio.cli.ctl.errors import CtlError
 from crio.core.errors import CriError
 from crio.cri import api_pb2 as pb
-from hack import demo_pod, demo_runtime, demo_sweep
+from hack import demo_interrupt, demo_pod, demo_runtime, demo_sweep
 from hack.demo_display import Display
+from hack.demo_interrupt import Interrupted
 from hack.demo_places import ROOT, Places, make_places, write_files
 from hack.demo_runtime import DemoError, Process
 from test.images.catalog import BUSYBOX, PAUSE, REDIS, WEB
@@ -31,7 +29,6 @@ from test.support import registry
 STATE = pathlib.Path(os.environ.get("CRIO_DEMO_STATE") or "/run/crio-demo.json")
 RUN_IMAGES = (PAUSE, WEB)
 UP_IMAGES = (PAUSE, WEB, BUSYBOX, REDIS)
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130
 
 
@@ -78,7 +75,7 @@ def _set_up(demo: Demo, display: Display, images: tuple[str, ...]) -> tuple[Clie
     with display.step("daemon") as step:
         demo.daemon = demo_runtime.start_daemon(demo.places)
         client = demo_runtime.connect(demo.places, demo.daemon)
-        version = client.call("Version", pb.VersionRequest(), pb.VersionResponse)
+        version = demo_runtime.call(client, "Version", pb.VersionRequest(), pb.VersionResponse)
         step.tell(f"{version.runtime_name} {version.runtime_version} answers on {demo.places.socket}")
     return client, f"{running.address}/{WEB.partition('/')[2]}"
 
@@ -87,38 +84,26 @@ def _show(client: Client, demo: Demo, display: Display, image: str) -> None:
     """Pull, run, look."""
     with display.step("PullImage") as step:
         image_id = demo_pod.pull(client, image, step)
-        found = client.call("ImageStatus", pb.ImageStatusRequest(image=pb.ImageSpec(image=image)), pb.ImageStatusResponse)
+        found = demo_runtime.call(client, "ImageStatus", pb.ImageStatusRequest(image=pb.ImageSpec(image=image)), pb.ImageStatusResponse)
         step.tell(f"{image}  {found.image.size / 1e6:.1f} MB, id {image_id.removeprefix('sha256:')[:13]}")
     pod_id, container_id = demo_pod.run_steps(client, demo.places, display, image)
     demo_pod.look_steps(client, display, pod_id, container_id)
 
 
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Clean-up is not interrupted by a second Ctrl-C."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _take_down(demo: Demo, display: Display) -> bool:
     """Stop pods, daemon and registry and remove every trace; says what had to be removed by force. True when nothing had."""
-    with _undisturbed():
-        if demo.daemon is not None and demo.daemon.alive():
-            try:
-                with demo_runtime.connect(demo.places, demo.daemon) as client:
-                    demo_pod.stop_everything(client, display)
-            except (CtlError, CriError, DemoError) as error:
-                display.line(f"  the daemon did not stop the pod: {error}")
-        with display.step("clean-up") as step:
-            for process in (demo.daemon, demo.registry):
-                if process is not None:
-                    process.stop()
-            left = demo_sweep.sweep(demo.places, demo.baseline)
-            step.tell("nothing is left behind" if not left else f"{len(left)} things had to be removed by force")
+    if demo.daemon is not None and demo.daemon.alive():
+        try:
+            with demo_runtime.connect(demo.places, demo.daemon) as client:
+                demo_pod.stop_everything(client, display)
+        except (CtlError, CriError, DemoError, Interrupted) as error:
+            display.line(f"  the daemon did not stop the pod: {error or 'interrupted'}")
+    with display.step("clean-up") as step:
+        for process in (demo.daemon, demo.registry):
+            if process is not None:
+                process.stop()
+        left = demo_sweep.sweep(demo.places, demo.baseline)
+        step.tell("nothing is left behind" if not left else f"{len(left)} things had to be removed by force")
     for words in left:
         display.line(f"      {words}")
     return not left
@@ -127,17 +112,17 @@ def _take_down(demo: Demo, display: Display) -> bool:
 def run() -> int:
     """The whole demo; nothing stays behind. The result is the exit code."""
     display = Display()
-    display.headline("crio: a pod from a loopback registry, step by step")
     demo = Demo(make_places(), demo_sweep.take_baseline())
     code = 1
     try:
+        display.headline("crio: a pod from a loopback registry, step by step")
         client, image = _set_up(demo, display, RUN_IMAGES)
         with client:
             _show(client, demo, display, image)
         code = 0
     except (DemoError, CtlError, CriError, AssertionError, OSError) as error:
         display.line(f"\n{error}\n\nthe daemon's last words:\n{demo_runtime.log_tail(demo.places)}\n")
-    except KeyboardInterrupt:
+    except Interrupted:
         display.line("\n  interrupted: taking everything away")
         code = INTERRUPTED
     finally:
@@ -170,18 +155,18 @@ def up() -> int:
     if STATE.exists():
         raise SystemExit(f"{STATE} is there: a demo is up already; `make down` ends it")
     display = Display()
-    display.headline("crio: a daemon for hand work")
     demo = Demo(make_places(), demo_sweep.take_baseline())
     try:
+        display.headline("crio: a daemon for hand work")
         client, image = _set_up(demo, display, UP_IMAGES)
         with client:
             _show(client, demo, display, image)
         STATE.write_text(demo.to_json())
-    except BaseException as error:
-        if isinstance(error, Exception):
+    except (DemoError, CtlError, CriError, AssertionError, OSError, Interrupted) as error:
+        if not isinstance(error, Interrupted):
             display.line(f"\n{error}\n\nthe daemon's last words:\n{demo_runtime.log_tail(demo.places)}\n")
         _take_down(demo, display)
-        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+        return INTERRUPTED if isinstance(error, Interrupted) else 1
     places = demo.places
     display.line(HINTS.format(socket=places.socket, bin=ROOT / "bin", data=ROOT / "test" / "testdata", log=places.daemon_log))
     return 0
@@ -201,10 +186,6 @@ def down() -> int:
     return 0 if clean else 1
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> int:
     """The command line."""
     verbs = {"run": run, "up": up, "down": down}
@@ -213,8 +194,7 @@ def main() -> int:
     given = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("hack.demo: expected to be root: pods need namespaces, mounts and cgroups")
-    for number in ENDING:
-        signal.signal(number, _interrupt)
+    demo_interrupt.listen()
     return verbs[given.verb]()
 
 

@@ -15,12 +15,13 @@ from crio.cli.status import ask
 from crio.core.errors import CriError
 from crio.cri import api_pb2 as pb
 from hack.demo_display import Display, Stage, Step
+from hack.demo_interrupt import check
 from hack.demo_places import Places
+from hack.demo_runtime import POLL_S, call
 from test.support.waiting import eventually
 
 NAME = "demo"
 PORT = 8080
-POLL_S = 0.05
 ANSWER_TIMEOUT_S = 15.0
 GRACE_S = 5
 EXEC = ("sh", "-c", 'echo "I am $(id -un) on $(hostname), process 1 is: $(tr "\\0" " " </proc/1/cmdline)"; ip -o -4 addr show eth0')
@@ -59,6 +60,7 @@ def pull(client: Client, image: str, step: Step) -> str:
         answer = pending.wait(POLL_S)
         if answer is not None:
             return answer.image_ref
+        check()
         try:
             layers = parse_layers(ask(client.path, "/pulls"), image)
         except CriError:
@@ -83,6 +85,7 @@ def read_log(path: str, wanted: str) -> str:
     """The container's log once it has a line with ``wanted``, in the CRI's format."""
 
     def look() -> str:
+        check()
         text = pathlib.Path(path).read_text(errors="replace") if pathlib.Path(path).exists() else ""
         return text if wanted in text else ""
 
@@ -93,6 +96,7 @@ def ask_server(address: str) -> Answer:
     """The page of the server in the pod, as soon as it listens."""
 
     def get() -> Answer | None:
+        check()
         connection = http.client.HTTPConnection(address, PORT, timeout=ANSWER_TIMEOUT_S)
         try:
             connection.request("GET", "/index.html")
@@ -110,35 +114,35 @@ def ask_server(address: str) -> Answer:
 
 def run_steps(client: Client, places: Places, display: Display, image: str) -> tuple[str, str]:
     """Run the pod and its container, each call a step with its stages; returns both ids."""
-    systemd = client.call("RuntimeConfig", pb.RuntimeConfigRequest(), pb.RuntimeConfigResponse).linux.cgroup_driver == pb.SYSTEMD
+    systemd = call(client, "RuntimeConfig", pb.RuntimeConfigRequest(), pb.RuntimeConfigResponse).linux.cgroup_driver == pb.SYSTEMD
     pod = pod_config(places, systemd=systemd)
     with display.step("RunPodSandbox") as step:
-        pod_id = client.call("RunPodSandbox", pb.RunPodSandboxRequest(config=pod), pb.RunPodSandboxResponse).pod_sandbox_id
+        pod_id = call(client, "RunPodSandbox", pb.RunPodSandboxRequest(config=pod), pb.RunPodSandboxResponse).pod_sandbox_id
         step.tell(f"pod {pod_id[:13]}")
     display.stages(*timeline(client, "RunPodSandbox", pod_id))
     request = pb.CreateContainerRequest(pod_sandbox_id=pod_id, config=container_config(image), sandbox_config=pod)
     with display.step("CreateContainer") as step:
-        container_id = client.call("CreateContainer", request, pb.CreateContainerResponse).container_id
+        container_id = call(client, "CreateContainer", request, pb.CreateContainerResponse).container_id
         step.tell(f"container {container_id[:13]}")
     display.stages(*timeline(client, "CreateContainer", container_id))
     with display.step("StartContainer"):
-        client.call("StartContainer", pb.StartContainerRequest(container_id=container_id), pb.StartContainerResponse)
+        call(client, "StartContainer", pb.StartContainerRequest(container_id=container_id), pb.StartContainerResponse)
     display.stages(*timeline(client, "StartContainer", container_id))
     return pod_id, container_id
 
 
 def look_steps(client: Client, display: Display, pod_id: str, container_id: str) -> str:
     """Show what can be seen of the running pod; returns its address."""
-    found = client.call("PodSandboxStatus", pb.PodSandboxStatusRequest(pod_sandbox_id=pod_id), pb.PodSandboxStatusResponse)
+    found = call(client, "PodSandboxStatus", pb.PodSandboxStatusRequest(pod_sandbox_id=pod_id), pb.PodSandboxStatusResponse)
     address = found.status.network.ip
     with display.step("HTTP request") as step:
         answer = ask_server(address)
         step.tell(f"{answer.line} from http://{address}:{PORT}/")
     with display.step("ExecSync") as step:
         request = pb.ExecSyncRequest(container_id=container_id, cmd=EXEC, timeout=10)
-        output = client.call("ExecSync", request, pb.ExecSyncResponse)
+        output = call(client, "ExecSync", request, pb.ExecSyncResponse)
         step.tell(f"exit code {output.exit_code}")
-    status = client.call("ContainerStatus", pb.ContainerStatusRequest(container_id=container_id), pb.ContainerStatusResponse)
+    status = call(client, "ContainerStatus", pb.ContainerStatusRequest(container_id=container_id), pb.ContainerStatusResponse)
     log = read_log(status.status.log_path, "port 8080")
     display.line()
     display.quote(f"IP of the pod: {address}", answer.text)
@@ -154,21 +158,21 @@ def stop_steps(client: Client, display: Display, pod_id: str, container_ids: Seq
     for container_id in container_ids:
         with display.step("StopContainer") as step:
             request = pb.StopContainerRequest(container_id=container_id, timeout=GRACE_S)
-            client.call("StopContainer", request, pb.StopContainerResponse)
-            status = client.call("ContainerStatus", pb.ContainerStatusRequest(container_id=container_id), pb.ContainerStatusResponse)
+            call(client, "StopContainer", request, pb.StopContainerResponse)
+            status = call(client, "ContainerStatus", pb.ContainerStatusRequest(container_id=container_id), pb.ContainerStatusResponse)
             step.tell(f"exit code {status.status.exit_code} {status.status.reason}")
         with display.step("RemoveContainer"):
-            client.call("RemoveContainer", pb.RemoveContainerRequest(container_id=container_id), pb.RemoveContainerResponse)
+            call(client, "RemoveContainer", pb.RemoveContainerRequest(container_id=container_id), pb.RemoveContainerResponse)
     with display.step("StopPodSandbox"):
-        client.call("StopPodSandbox", pb.StopPodSandboxRequest(pod_sandbox_id=pod_id), pb.StopPodSandboxResponse)
+        call(client, "StopPodSandbox", pb.StopPodSandboxRequest(pod_sandbox_id=pod_id), pb.StopPodSandboxResponse)
     display.stages(*timeline(client, "StopPodSandbox", pod_id))
     with display.step("RemovePodSandbox") as step:
-        client.call("RemovePodSandbox", pb.RemovePodSandboxRequest(pod_sandbox_id=pod_id), pb.RemovePodSandboxResponse)
+        call(client, "RemovePodSandbox", pb.RemovePodSandboxRequest(pod_sandbox_id=pod_id), pb.RemovePodSandboxResponse)
         step.tell(f"all of it in {time.monotonic() - began_s:.2f} s")
 
 
 def stop_everything(client: Client, display: Display) -> None:
     """Stop and remove whatever pods there are, of the demo or of those who tried things."""
-    containers = client.call("ListContainers", pb.ListContainersRequest(), pb.ListContainersResponse).containers
-    for pod in client.call("ListPodSandbox", pb.ListPodSandboxRequest(), pb.ListPodSandboxResponse).items:
+    containers = call(client, "ListContainers", pb.ListContainersRequest(), pb.ListContainersResponse).containers
+    for pod in call(client, "ListPodSandbox", pb.ListPodSandboxRequest(), pb.ListPodSandboxResponse).items:
         stop_steps(client, display, pod.id, [item.id for item in containers if item.pod_sandbox_id == pod.id])

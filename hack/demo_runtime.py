@@ -8,16 +8,22 @@ import pathlib
 import signal
 import subprocess
 from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from crio.cli.ctl.client import Client
 from crio.cli.ctl.errors import CtlError
 from crio.cri import api_pb2 as pb
+from hack.demo_interrupt import check
 from hack.demo_places import Places
 from test.support.waiting import eventually
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 CALL_TIMEOUT_S = 60.0
+POLL_S = 0.05
+Answer = TypeVar("Answer", bound=Message)
 
 
 class DemoError(Exception):
@@ -91,6 +97,7 @@ def connect(places: Places, daemon: Process) -> Client:
 
 
 def _try_connect(places: Places, daemon: Process) -> Client | None:
+    check()
     if not daemon.alive():
         raise DemoError(f"the daemon ended:\n{log_tail(places)}")
     if not os.path.exists(places.socket):
@@ -104,6 +111,18 @@ def _try_connect(places: Places, daemon: Process) -> Client | None:
             client.close()
         return None
     return client
+
+
+def call(client: Client, method: str, request: Message, answer: type[Answer]) -> Answer:
+    """One call of the CRI that a Ctrl-C can end; raises CtlError, Interrupted."""
+    check()
+    pending = client.begin(method, request, answer)
+    while True:
+        found = pending.wait(POLL_S)
+        if found is not None:
+            check()
+            return found
+        check()
 
 
 def log_tail(places: Places, lines: int = 15) -> str:

@@ -1,0 +1,1 @@
+"""The test client, the demo and the benchmark against a real daemon."""
