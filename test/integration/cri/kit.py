@@ -109,13 +109,13 @@ class Ctr:
         return pathlib.Path(self.pod.config.log_directory, self.config.log_path)
 
     def lines(self, stream: str = "stdout") -> list[str]:
-        """The texts of its log's lines of one stream."""
-        found = []
-        for line in self.log_path.read_text().splitlines():
-            _, name, _, text = line.split(" ", 3)
+        """The texts of its log's lines of one stream, parts joined."""
+        text = ""
+        for line in self.log_path.read_bytes().decode().split("\n")[:-1]:
+            _, name, mark, part = line.split(" ", 3)
             if name == stream:
-                found.append(text)
-        return found
+                text += part + ("\n" if mark == "F" else "")
+        return text.removesuffix("\n").split("\n") if text else []
 
     def printed(self, text: str) -> None:
         """Wait until the log has this line."""
