@@ -192,7 +192,7 @@ async def make_context(start: Start, settings: Settings, group: asyncio.TaskGrou
     await cni.start()
     stack.push_async_callback(cni.stop)
     unpack = find_program("unpack", private=True)
-    pulls = LazyPulls(lambda: pull_engine(store, settings, start.registries, unpack))
+    pulls = LazyPulls(lambda: pull_engine(store, settings, start.registries, unpack), store, settings)
     stack.callback(pulls.close)
     return Context(
         live=Live(settings),

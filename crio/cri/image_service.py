@@ -51,10 +51,9 @@ class ImageService:
         spec = parse.image_spec(request.image)
         if not spec.image:
             raise InvalidArgument("image.image is empty: expected a reference or an id")
-        record = images.find(self._ctx, spec.image)
-        if record is None:
+        described = images.look_up(self._ctx, spec.image)
+        if described is None:
             return pb.ImageStatusResponse()
-        described = images.describe(self._ctx, record)
         response = pb.ImageStatusResponse(image=answers.image(described))
         if request.verbose:
             document = {"labels": dict(described.labels), "imageSpec": orjson.Fragment(described.config)}

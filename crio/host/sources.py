@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import stat
 from collections.abc import Callable
@@ -34,7 +35,15 @@ class SourceRules:
     storage_root: str = ""
 
 
-ImageSource = Callable[[int, Mount], str]
+@dataclass(frozen=True, slots=True)
+class VolumePart:
+    """One thing to bind for an image volume: at the mount's path, or at ``name`` below it."""
+
+    source: str
+    name: str = ""
+
+
+ImageSource = Callable[[int, Mount], tuple[VolumePart, ...]]
 
 
 def resolve_mounts(
@@ -43,13 +52,15 @@ def resolve_mounts(
     """The bind mounts of a request with their sources resolved.
 
     A missing source is made as a directory, as users of CRI-O know it, and noted in ``taken``; those that the configuration names are
-    refused. ``image_source`` gives the path of an image volume. Raises InvalidArgument.
+    refused. ``image_source`` says what an image volume binds. Raises InvalidArgument.
     """
     table: tuple[MountEntry, ...] = ()
     resolved = []
     for index, mount in enumerate(mounts):
         if mount.image is not None:
-            resolved.append(ResolvedMount(mount, image_source(index, mount), options=IMAGE_VOLUME_OPTIONS))
+            for part in image_source(index, mount):
+                placed = dataclasses.replace(mount, container_path=os.path.join(mount.container_path, part.name).rstrip("/"))
+                resolved.append(ResolvedMount(placed, part.source, options=IMAGE_VOLUME_OPTIONS))
             continue
         source = _source(index, mount, rules, taken.directories)
         propagation = SourcePropagation.PRIVATE

@@ -62,6 +62,8 @@ async def _create(ctx: Context, sandbox: Sandbox, name: str, config: ContainerCo
     with stage("container creating"):
         handler = ctx.handlers.get(sandbox.handler)
         image = images.require(ctx, config.image.image)
+        asked = config.image.user_specified_image or config.image.image
+        await ctx.pulls.check_policy(image.record, asked, sandbox.config.metadata.namespace)
         container = _draft(ctx, sandbox, name, config, image)
         name_object(container.id)
     async with Undo() as undo:

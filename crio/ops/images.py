@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from crio.core.config import ImageSpec
 from crio.core.errors import FailedPrecondition, InvalidArgument, NotFound
+from crio.core.image.artifact import Artifact
 from crio.core.image.auth import Credentials
 from crio.core.image.digest import parse_digest
 from crio.core.image.imageconfig import ImageConfig, image_user, parse_image_config
@@ -112,12 +113,53 @@ def describe(ctx: Context, record: ImageRecord) -> Described:
     )
 
 
+def find_artifact(ctx: Context, text: str) -> Artifact | None:
+    """The artifact that a client means: by reference, short or full, or by id; None when there is none."""
+    store = ctx.pulls.artifacts()
+    if store is None:
+        return None
+    found = store.find(text)
+    if found is not None or _WHOLE_ID.fullmatch(text):
+        return found
+    names = (str(candidate.settled()) for candidate in ctx.names.candidates(text))
+    return next((artifact for name in names if (artifact := store.find(name)) is not None), None)
+
+
+def describe_artifact(ctx: Context, artifact: Artifact) -> Described:
+    """An artifact as clients see it: an image without user or configuration."""
+    settings = ctx.settings.image
+    pinned = pinned_images(settings.pinned_images, settings.pause_image).matches((artifact.reference,))
+    return Described(
+        id=artifact.artifact_id,
+        repo_tags=artifact.repo_tags,
+        repo_digests=artifact.repo_digests,
+        size_bytes=artifact.size_bytes,
+        uid=None,
+        username="",
+        pinned=pinned,
+        labels={},
+        config=b"{}",
+    )
+
+
+def look_up(ctx: Context, text: str) -> Described | None:
+    """The image or artifact that a client means, None when there is neither."""
+    record = find(ctx, text)
+    if record is not None:
+        return describe(ctx, record)
+    artifact = find_artifact(ctx, text)
+    return describe_artifact(ctx, artifact) if artifact is not None else None
+
+
 def list_images(ctx: Context, wanted: str) -> tuple[Described, ...]:
-    """All images, or the one that a filter names."""
+    """All images and artifacts, or the one that a filter names."""
     if wanted:
-        record = find(ctx, wanted)
-        return (describe(ctx, record),) if record is not None else ()
-    return tuple(describe(ctx, record) for record in ctx.store.images())
+        found = look_up(ctx, wanted)
+        return (found,) if found is not None else ()
+    store = ctx.pulls.artifacts()
+    artifacts = store.artifacts() if store is not None else ()
+    images = tuple(describe(ctx, record) for record in ctx.store.images())
+    return (*images, *(describe_artifact(ctx, artifact) for artifact in artifacts))
 
 
 async def pull_image(
@@ -151,10 +193,18 @@ async def remove_image(ctx: Context, text: str) -> None:
         raise InvalidArgument("image.image is empty: expected a reference or an id")
     record = find(ctx, text)
     if record is None:
+        await _remove_artifact(ctx, text)
         return
     by_id = find_by_id(text, (named(record),)) is not None
     matching = [] if by_id else [str(name) for name in ctx.names.candidates(text) if str(name.settled()) in record.names]
     await ctx.flights.join(("remove image", record.id), lambda: _remove(ctx, record, matching))
+
+
+async def _remove_artifact(ctx: Context, text: str) -> None:
+    store = ctx.pulls.artifacts()
+    artifact = find_artifact(ctx, text)
+    if store is not None and artifact is not None:
+        await ctx.blocking.run(store.remove, artifact.reference or artifact.artifact_id)
 
 
 async def _remove(ctx: Context, record: ImageRecord, names: list[str]) -> None:

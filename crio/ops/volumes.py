@@ -12,8 +12,9 @@ from collections.abc import Iterable
 
 from crio.core.config import Mount
 from crio.core.errors import CriError, InvalidArgument, NotFound
+from crio.core.image.artifact import file_name_of
 from crio.host.files import RootFs
-from crio.host.sources import ImageSource, Taken
+from crio.host.sources import ImageSource, Taken, VolumePart
 from crio.ops import images
 from crio.ops.context import Context
 
@@ -21,19 +22,37 @@ log = logging.getLogger(__name__)
 
 
 def source_of(ctx: Context, taken: Taken) -> ImageSource:
-    """A function that mounts the image of a volume, notes it in ``taken`` and gives the path to bind. It raises NotFound, InvalidArgument."""
+    """A function that mounts the image of a volume, notes it in ``taken`` and says what to bind. It raises NotFound, InvalidArgument.
 
-    def find(index: int, mount: Mount) -> str:
+    An artifact comes first: each of its files is bound under its own name; a sub path chooses those whose names begin with it.
+    """
+
+    def find(index: int, mount: Mount) -> tuple[VolumePart, ...]:
         assert mount.image is not None
         field = f"config.mounts[{index}].image"
+        parts = _artifact_parts(ctx, mount.image.image, mount.image_sub_path, field)
+        if parts:
+            return parts
         record = images.find(ctx, mount.image.image)
         if record is None:
             raise NotFound(f"ImageVolumeMountFailed: {field} {mount.image.image!r} is not in the store: pull it first")
         path = ctx.store.mount_image(record.id)
         taken.images.append(record.id)
-        return _below(path, mount.image_sub_path, field) if mount.image_sub_path else path
+        return (VolumePart(_below(path, mount.image_sub_path, field) if mount.image_sub_path else path),)
 
     return find
+
+
+def _artifact_parts(ctx: Context, name: str, sub_path: str, field: str) -> tuple[VolumePart, ...]:
+    store = ctx.pulls.artifacts()
+    artifact = images.find_artifact(ctx, name)
+    if store is None or artifact is None:
+        return ()
+    files = [(file_name_of(layer), store.blob_path(layer.digest)) for layer in artifact.layers]
+    wanted = tuple(VolumePart(path, title) for title, path in files if title.startswith(sub_path))
+    if not wanted:
+        raise InvalidArgument(f"ImageVolumeMountFailed: {field} {name!r} has no file whose name begins with {sub_path!r}")
+    return wanted
 
 
 def _below(root: str, sub_path: str, field: str) -> str:

@@ -5,31 +5,59 @@ The HTTP client alone costs more memory than all of an idle daemon's state, and 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from crio.core.settings.values import Settings
 
 if TYPE_CHECKING:
+    from crio.core.storage.records import ImageRecord
+    from crio.host.pull.artifacts import ArtifactStore
     from crio.host.pull.engine import ProgressListener, PullEngine
-    from crio.host.pull.options import PullRequest, PullResult
+    from crio.host.pull.options import PullRequest, PullResult, TrustOptions
     from crio.host.pull.progress import PullProgress
-    from crio.host.pull.store import PullStore
+    from crio.host.pull.store import PullStore, StoreThreads
+    from crio.host.pull.trust import TrustChecker
     from crio.host.registry.conffiles import RegistriesFiles
 
 
 class LazyPulls:
-    """Does what ``PullEngine`` does; ``make`` is called with the first pull."""
+    """Does what ``PullEngine`` does; ``make`` is called with the first pull. What needs no HTTP client works without the engine."""
 
-    def __init__(self, make: Callable[[], PullEngine]) -> None:
+    def __init__(self, make: Callable[[], PullEngine], store: PullStore, settings: Settings) -> None:
         self._make = make
+        self._store = store
+        self._settings = settings
         self._engine: PullEngine | None = None
+        self._judge: tuple[TrustChecker, StoreThreads] | None = None
 
     async def pull(self, request: PullRequest, progress: ProgressListener | None = None) -> PullResult:
         """See ``PullEngine.pull``."""
         if self._engine is None:
             self._engine = self._make()
         return await self._engine.pull(request, progress)
+
+    async def check_policy(self, image: ImageRecord, asked: str, namespace: str) -> None:
+        """Judge an image of the store again before a container is made of it; raises SignatureValidationFailed, BadConfigFile."""
+        from crio.host.pull.recheck import StoredSignatures, check_stored
+
+        if self._judge is None:
+            from crio.host.pull.store import StoreThreads
+            from crio.host.pull.trust import TrustChecker
+
+            self._judge = (TrustChecker(trust_options(self._settings)), StoreThreads())
+        checker, threads = self._judge
+        await check_stored(checker, StoredSignatures(self._store, threads, image), asked, namespace)
+
+    def artifacts(self) -> ArtifactStore | None:
+        """The OCI artifacts beside the images, None as long as there are none."""
+        path = artifacts_directory(self._settings)
+        if not path or not os.path.exists(os.path.join(path, "index.json")):
+            return None
+        from crio.host.pull.artifacts import ArtifactStore
+
+        return ArtifactStore(path)
 
     def active(self) -> tuple[PullProgress, ...]:
         """The pulls that are going on now."""
@@ -44,16 +72,29 @@ class LazyPulls:
         """End the engine, if it was ever made."""
         if self._engine is not None:
             self._engine.close()
+        if self._judge is not None:
+            self._judge[1].close()
+
+
+def artifacts_directory(settings: Settings) -> str:
+    """Where artifacts are kept; empty when the configuration turns them off."""
+    return os.path.join(settings.root.root, "artifacts") if settings.image.oci_artifact_mount_support else ""
+
+
+def trust_options(settings: Settings) -> TrustOptions:
+    """Where trust is written down, as the settings say."""
+    from crio.host.pull.options import TrustOptions
+
+    return TrustOptions(policy=settings.image.signature_policy, policy_dir=settings.image.signature_policy_dir)
 
 
 def pull_engine(store: PullStore, settings: Settings, files: RegistriesFiles, unpack_program: str) -> PullEngine:
     """An engine as the settings say."""
-    import os
     from pathlib import Path
 
     from crio.core.image.registries import ShortNameMode
     from crio.host.pull.engine import PullEngine
-    from crio.host.pull.options import PullOptions, TrustOptions
+    from crio.host.pull.options import PullOptions
     from crio.host.registry.credentials import AuthOptions, default_auth_files
     from crio.host.registry.options import WebOptions
 
@@ -65,11 +106,12 @@ def pull_engine(store: PullStore, settings: Settings, files: RegistriesFiles, un
         PullOptions(
             unpack_program=unpack_program,
             registries=files,
-            short_names=ShortNameMode(str(image.short_name_mode)),
+            short_names=ShortNameMode(mode) if (mode := str(image.short_name_mode)) else None,
             auth=AuthOptions(image.global_auth_file, default_auth_files(os.environ, os.getuid())),
             namespaced_auth_dir=image.namespaced_auth_dir,
             web=WebOptions(certs_dirs=certs, stall_s=stall_s) if stall_s > 0 else WebOptions(certs_dirs=certs),
-            trust=TrustOptions(policy=image.signature_policy, policy_dir=image.signature_policy_dir),
+            trust=trust_options(settings),
+            artifacts_dir=artifacts_directory(settings),
             big_files_dir=image.big_files_temporary_dir or "/var/tmp",
         ),
     )
