@@ -310,6 +310,7 @@ static bool pass_packet(struct client *client)
         }
         return !client->input_over;
     }
+    attach->packets++;
     taken = stdin_take(attach->target, attach->input, (size_t)got);
     if (taken < (size_t)got) {
         keep_pending(client, attach->input + taken, (size_t)got - taken);

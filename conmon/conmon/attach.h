@@ -41,6 +41,7 @@ struct attach {
     bool unbounded;    /* the end: queues take everything */
     bool terminal;
     int stall_ms;
+    uint64_t packets; /* of input, ever */
     char *input; /* ATTACH_INPUT_BYTES, borrowed */
 };
 

@@ -1,9 +1,14 @@
-/* Giving back memory that only starting needed. */
+/* Giving back memory that only starting, or the last piece of work, needed. */
 #ifndef CONMON_FOOTPRINT_H
 #define CONMON_FOOTPRINT_H
 
-/* Call when the container runs: releases the deep part of the stack that setting up has touched, and unmaps the pages of
- * the program's code, which come back from the page cache as far as they are needed. */
-void footprint_release(void);
+struct epoll_event;
+
+/* Once, when the container runs: make the page that waits a mapping of its own. */
+void footprint_prepare(void);
+
+/* epoll_wait(2) without a time limit, for a monitor that expects to wait long: releases the deep part of the stack and
+ * unmaps the program's code but for one page. Returns a count or a negative errno. */
+int footprint_wait(int epoll_fd, struct epoll_event *events, int capacity);
 
 #endif

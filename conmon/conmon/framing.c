@@ -1,24 +1,6 @@
 /* Cutting output into pieces: see framing.h. */
 #include "conmon/framing.h"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-
-/* A sanitised build must not read beyond the end, not even into slack that is there. */
-#if defined(__SANITIZE_ADDRESS__)
-#define EXACT_READS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define EXACT_READS 1
-#endif
-#endif
-#ifndef EXACT_READS
-#define EXACT_READS 0
-#endif
-
 #if defined(__SSE2__) && !EXACT_READS
 const char *framing_find_newline(const char *at, const char *end)
 {

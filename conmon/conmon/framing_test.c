@@ -56,6 +56,32 @@ static void test_records(void)
     }
 }
 
+/* One pass over whole lines must give what finding and copying give, at every length, and stop at the limit. */
+static void test_quick_lines(void)
+{
+    static char input[4096 + FRAMING_SLACK], quick[8192], slow[8192];
+    struct record_prefix prefix;
+
+    record_prefix_set(&prefix, STAMP, true);
+    for (size_t length = 0; length < 2048; length++) {
+        const char *at = input;
+        const char *again = input;
+        char *out = quick;
+        struct piece piece;
+
+        memset(input, 'a' + (char)(length % 26), sizeof(input));
+        input[length] = '\n';
+        CHECK(!record_put_line(&out, &prefix, &at, input + length) && at == input && out == quick);
+        if (!record_put_line(&out, &prefix, &at, input + length + 1)) {
+            CHECK(EXACT_READS);
+            continue;
+        }
+        CHECK(piece_next(&again, input + length + 1, true, &piece) && piece.whole);
+        CHECK(at == again && (size_t)(out - quick) == record_put(slow, &prefix, &piece));
+        CHECK(memcmp(quick, slow, (size_t)(out - quick)) == 0);
+    }
+}
+
 /* Lengths around the piece size: the pieces must add up, and only the last one is whole. */
 static void test_long_lines(void)
 {
@@ -203,6 +229,7 @@ static void test_queue(void)
 int main(void)
 {
     test_records();
+    test_quick_lines();
     test_long_lines();
     test_policy_text();
     test_drop();

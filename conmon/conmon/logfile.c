@@ -192,6 +192,39 @@ void logfile_add(struct logfile *file, const struct record_prefix *prefix, const
     file->total += bytes;
 }
 
+/* Take note of what was put into the buffer behind `used`. */
+static void set_used(struct logfile *file, const char *out)
+{
+    size_t used = (size_t)(out - file->buffer);
+
+    file->size += (int64_t)(used - file->used);
+    file->total += (int64_t)(used - file->used);
+    file->used = used;
+}
+
+uint64_t logfile_add_lines(struct logfile *file, const struct record_prefix *prefix, const char **at, const char *end)
+{
+    const char *full = file->buffer + LOGFILE_BUFFER;
+    char *out = file->buffer + file->used;
+    uint64_t lines = 0;
+
+    while (*at < end) {
+        const char *limit = end - *at > PIECE_BYTES + 1 ? *at + PIECE_BYTES + 1 : end;
+
+        if (out >= full) {
+            set_used(file, out);
+            logfile_flush(file);
+            out = file->buffer;
+        }
+        if (!record_put_line(&out, prefix, at, limit)) {
+            break;
+        }
+        lines++;
+    }
+    set_used(file, out);
+    return lines;
+}
+
 void logfile_reopen(struct logfile *file)
 {
     if (file->fd >= 0) {

@@ -57,6 +57,15 @@ void logfile_add(struct logfile *file, const struct record_prefix *prefix, const
 void logfile_flush(struct logfile *file);
 
 /* The caller's request to reopen. */
+/* Add the whole lines at `*at`, as far as they come before anything else, and move it behind them; returns how many. Only
+ * for a file without limits. */
+uint64_t logfile_add_lines(struct logfile *file, const struct record_prefix *prefix, const char **at, const char *end);
+
+static inline bool logfile_has_limits(const struct logfile *file)
+{
+    return file->limits.size_max > 0 || file->limits.global_max > 0;
+}
+
 void logfile_reopen(struct logfile *file);
 
 void logfile_sync(struct logfile *file);

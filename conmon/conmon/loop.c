@@ -7,7 +7,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conmon/footprint.h"
+
 #define SECOND_NS 1000000000LL
+#define TRIM_AFTER_NS SECOND_NS
 
 int64_t monotonic_ns(void)
 {
@@ -109,6 +112,38 @@ static void deliver_timers(struct loop *loop)
     }
 }
 
+/* Returns the number of events or a negative errno. */
+static int wait_for_events(struct loop *loop, struct epoll_event *events, bool has_work)
+{
+    int count;
+
+    if (!has_work && loop->release_next) {
+        loop->release_next = false;
+        return footprint_wait(loop->epoll_fd, events, LOOP_BATCH);
+    }
+    count = epoll_wait(loop->epoll_fd, events, LOOP_BATCH, has_work ? 0 : -1);
+    return count < 0 ? -errno : count;
+}
+
+/* Something has happened: look again in a while whether all is quiet. */
+static void note_activity(struct loop *loop)
+{
+    loop->active = true;
+    if (loop->timers[TIMER_TRIM].due_ns == 0 && loop->timers[TIMER_TRIM].on_due != NULL) {
+        loop_set_timer(loop, TIMER_TRIM, monotonic_ns() + TRIM_AFTER_NS);
+    }
+}
+
+bool loop_is_quiet(struct loop *loop)
+{
+    if (loop->active) {
+        loop->active = false;
+        loop_set_timer(loop, TIMER_TRIM, monotonic_ns() + TRIM_AFTER_NS);
+        return false;
+    }
+    return true;
+}
+
 int loop_turn(struct loop *loop, bool has_work)
 {
     struct epoll_event events[LOOP_BATCH];
@@ -116,9 +151,9 @@ int loop_turn(struct loop *loop, bool has_work)
     int count;
 
     arm(loop);
-    count = epoll_wait(loop->epoll_fd, events, LOOP_BATCH, has_work ? 0 : -1);
+    count = wait_for_events(loop, events, has_work);
     if (count < 0) {
-        return errno == EINTR ? 0 : -errno;
+        return count == -EINTR ? 0 : count;
     }
     loop->batch_count = count;
     for (int i = 0; i < count; i++) {
@@ -135,6 +170,9 @@ int loop_turn(struct loop *loop, bool has_work)
         }
     }
     loop->batch_count = 0;
+    if (count > (timers_due ? 1 : 0)) {
+        note_activity(loop);
+    }
     if (timers_due) {
         deliver_timers(loop);
     }

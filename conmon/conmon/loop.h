@@ -16,7 +16,7 @@ enum watch_order { ORDER_OOM, ORDER_NORMAL, ORDER_EXIT, ORDER_COUNT };
 enum timer_id {
     TIMER_TIMEOUT,  /* --timeout */
     TIMER_POLICY,   /* a blocked stream may be read again */
-    TIMER_TRIM,     /* give buffers back */
+    TIMER_TRIM,     /* nothing has happened for a while: give memory back */
     TIMER_COUNTERS, /* write the counters file */
     TIMER_ACCEPT,   /* out of descriptors: try again */
     TIMER_STALL,    /* a full client has had its time */
@@ -46,6 +46,8 @@ struct loop {
     struct timer timers[TIMER_COUNT];
     struct watch *batch[LOOP_BATCH]; /* of the turn that is running */
     int batch_count;
+    bool active;       /* something happened since TIMER_TRIM looked */
+    bool release_next; /* the next wait is expected to be long: give memory back */
 };
 
 /* CLOCK_MONOTONIC in nanoseconds. */
@@ -62,6 +64,9 @@ void loop_forget(struct loop *loop, struct watch *watch);
 
 void loop_set_timer(struct loop *loop, enum timer_id id, int64_t due_ns);
 void loop_clear_timer(struct loop *loop, enum timer_id id);
+
+/* For TIMER_TRIM's owner: true when nothing has happened since the last look; else it is asked again later. */
+bool loop_is_quiet(struct loop *loop);
 
 /* Wait for events (not at all when there is other work) and deliver one batch. Returns 0 or a negative errno. */
 int loop_turn(struct loop *loop, bool has_work);

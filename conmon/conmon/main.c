@@ -27,6 +27,11 @@
 #include "lib/fd.h"
 #include "lib/io.h"
 
+#define PAGE_BYTES 4096UL
+
+/* The end of the program's own data, set by the linker. */
+extern char end[];
+
 static void set_failed(struct monitor *monitor, const char *message)
 {
     if (monitor->phase == PHASE_FAILED) {
@@ -282,7 +287,8 @@ static void run(struct monitor *monitor)
         more = attach_work(&monitor->attach) || more;
         if (!settled && monitor->phase == PHASE_RUNNING) {
             settled = true;
-            footprint_release();
+            footprint_prepare();
+            monitor->loop.release_next = true;
         }
         if (loop_turn(&monitor->loop, more) < 0) {
             check_children(monitor); /* cannot happen; never give up on the container */
@@ -293,11 +299,13 @@ static void run(struct monitor *monitor)
     }
 }
 
-/* A monitor with nothing open. The memory is zero and untouched. */
+/* A monitor with nothing open. The memory is zero and untouched. It lies in the same two megabytes as the program, if the
+ * kernel agrees, so that both share one page of page table. */
 static struct monitor *new_monitor(void)
 {
+    void *wish = (void *)(((uintptr_t)end + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1));
     struct monitor *monitor =
-        mmap(NULL, sizeof(*monitor), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        mmap(wish, sizeof(*monitor), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (monitor == MAP_FAILED) {
         return NULL;

@@ -16,8 +16,6 @@
 #define READS_PER_TURN 8
 #define BIG_PIPE_BYTES (1024 * 1024)
 #define FULL_PIPE_BYTES (64 * 1024)
-#define TRIM_AFTER_NS 1000000000LL
-#define TRIM_FROM_BYTES 8192
 #define TERMINAL_DRAIN_BYTES (1024 * 1024)
 
 #define CLOSE_READS_NS 150000
@@ -34,17 +32,17 @@ static void on_policy_due(void *owner)
     (void)owner; /* streams_work looks at the clock itself */
 }
 
-/* Give the buffers' memory back when nothing has used them for a while. */
+/* All has been quiet for a while: give memory back. */
 static void on_trim_due(void *owner)
 {
     struct streams *streams = owner;
 
-    if (streams->stream[0].carried > 0 || streams->stream[1].carried > 0 || streams->busy) {
-        streams->busy = false;
-        loop_set_timer(streams->loop, TIMER_TRIM, monotonic_ns() + TRIM_AFTER_NS);
-        return;
+    if (loop_is_quiet(streams->loop)) {
+        if (streams->stream[0].carried == 0 && streams->stream[1].carried == 0) {
+            (void)madvise(streams->buffers, streams->buffers_bytes, MADV_DONTNEED);
+        }
+        streams->loop->release_next = true;
     }
-    (void)madvise(streams->buffers, streams->buffers_bytes, MADV_DONTNEED);
 }
 
 void streams_init(struct streams *streams)
@@ -90,14 +88,6 @@ static void flush_carried(struct stream *stream)
     }
 }
 
-static void plan_trim(struct streams *streams)
-{
-    streams->busy = true;
-    if (streams->loop->timers[TIMER_TRIM].due_ns == 0) {
-        loop_set_timer(streams->loop, TIMER_TRIM, monotonic_ns() + TRIM_AFTER_NS);
-    }
-}
-
 /* Hand `length` new bytes, at data + carried, to clients and logs. `more` tells that the kernel has more. */
 static void hand_out(struct stream *stream, size_t length, bool more)
 {
@@ -111,9 +101,6 @@ static void hand_out(struct stream *stream, size_t length, bool more)
         memmove(stream->data, stream->data + total - left, left);
     }
     stream->carried = left;
-    if (length > TRIM_FROM_BYTES) {
-        plan_trim(streams);
-    }
 }
 
 static void enlarge_pipe(struct stream *stream, size_t got)
@@ -127,7 +114,10 @@ static void enlarge_pipe(struct stream *stream, size_t got)
 /* Let small pieces gather. The kernel's timer slack makes this about 60 microseconds. */
 static void nap_if_close(struct stream *stream)
 {
-    if (stream->read_ns > 0 && monotonic_ns() - stream->read_ns < CLOSE_READS_NS) {
+    bool answers = stream->answered != stream->owner->attach->packets;
+
+    stream->answered = stream->owner->attach->packets;
+    if (!answers && stream->read_ns > 0 && monotonic_ns() - stream->read_ns < CLOSE_READS_NS) {
         struct timespec moment = {.tv_sec = 0, .tv_nsec = 1000};
 
         (void)nanosleep(&moment, NULL);

@@ -7,7 +7,7 @@
  * next read; otherwise it is logged at once as a partial record. A pipe that was found full is enlarged, so that only
  * chatty containers cost kernel memory. A writer of many small pieces would cost a read, a write and a wake-up for
  * each of them; when reads follow each other closely and find little, the monitor naps for some 60 microseconds first,
- * much less than such a writer needs to fill the pipe.
+ * much less than such a writer needs to fill the pipe. An answer to somebody's input is never made to wait.
  */
 #ifndef CONMON_STREAMS_H
 #define CONMON_STREAMS_H
@@ -27,6 +27,7 @@ struct stream {
     bool enlarged;
     int64_t wait_until_ns; /* the policy's */
     int64_t read_ns;       /* of the last read that found little, 0 otherwise */
+    uint64_t answered;     /* packets of input that were there at the last look */
     size_t carried;        /* bytes of an unfinished line at the start of `data` */
     char *data;            /* STREAM_BUFFER_BYTES, borrowed */
     struct watch watch;
@@ -46,7 +47,6 @@ struct streams {
     char *capture;  /* CAPTURE_BYTES, borrowed */
     size_t captured;
     bool capture_passed; /* it was full and has become output already */
-    bool busy; /* buffers were used since the last trim */
 };
 
 void streams_init(struct streams *streams);
