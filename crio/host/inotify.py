@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from crio.host import syscalls
@@ -24,7 +25,29 @@ IN_MOVE_SELF: Final = 0x800
 IN_Q_OVERFLOW: Final = 0x4000
 IN_ONLYDIR: Final = 0x01000000
 
+IN_IGNORED: Final = 0x8000
+
+READ_BYTES: Final = 65536
 _HEADER = struct.Struct("iIII")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: the watch's number, what happened, and the name in the directory (empty for the directory itself)."""
+
+    watch: int
+    mask: int
+    name: str
+
+
+def parse_events(data: bytes) -> Iterator[Event]:
+    """The events of one read."""
+    offset = 0
+    while offset < len(data):
+        watch, mask, _, length = _HEADER.unpack_from(data, offset)
+        offset += _HEADER.size
+        yield Event(watch, mask, os.fsdecode(data[offset : offset + length].rstrip(b"\0")))
+        offset += length
 
 
 class DirectoryWatch:
@@ -52,13 +75,8 @@ class DirectoryWatch:
 
     def _on_readable(self) -> None:
         try:
-            data = os.read(self._fd, 65536)
+            data = os.read(self._fd, READ_BYTES)
         except BlockingIOError:
             return
-        offset = 0
-        while offset < len(data):
-            watch, mask, _, length = _HEADER.unpack_from(data, offset)
-            offset += _HEADER.size
-            name = os.fsdecode(data[offset : offset + length].rstrip(b"\0"))
-            offset += length
-            self._on_event(self._paths.get(watch, ""), name, mask)
+        for event in parse_events(data):
+            self._on_event(self._paths.get(event.watch, ""), event.name, event.mask)

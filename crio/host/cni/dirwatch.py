@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 from collections.abc import Sequence
 
-from crio.host import syscalls
+from crio.host import inotify, syscalls
 from crio.host.process import wait_readable
 
-_IN_CLOSE_WRITE = 0x8
-_IN_MOVED = 0xC0
-_IN_CREATE = 0x100
-_IN_DELETE = 0x200
-_IN_DELETE_SELF = 0x400
-_IN_MOVE_SELF = 0x800
-_IN_IGNORED = 0x8000
-_IN_ONLYDIR = 0x01000000
-_MASK = _IN_CLOSE_WRITE | _IN_MOVED | _IN_CREATE | _IN_DELETE | _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_ONLYDIR
-_EVENT = struct.Struct("iIII")
-_READ_BYTES = 65536
+_MASK = (
+    inotify.IN_CLOSE_WRITE
+    | inotify.IN_MOVED_FROM
+    | inotify.IN_MOVED_TO
+    | inotify.IN_CREATE
+    | inotify.IN_DELETE
+    | inotify.IN_DELETE_SELF
+    | inotify.IN_MOVE_SELF
+    | inotify.IN_ONLYDIR
+)
 
 
 class DirectoryWatch:
@@ -49,18 +47,15 @@ class DirectoryWatch:
         await wait_readable(self._fd)
         with contextlib.suppress(BlockingIOError):
             while True:
-                self._take(os.read(self._fd, _READ_BYTES))
+                self._take(os.read(self._fd, inotify.READ_BYTES))
 
     def _take(self, events: bytes) -> None:
-        offset = 0
-        while offset < len(events):
-            number, mask, _cookie, name_bytes = _EVENT.unpack_from(events, offset)
-            offset += _EVENT.size + name_bytes
-            if mask & _IN_MOVE_SELF:
+        for event in inotify.parse_events(events):
+            if event.mask & inotify.IN_MOVE_SELF:
                 # The watch follows the inode to its new name; what matters is the path.
-                syscalls.inotify_remove(self._fd, number)
-            if mask & (_IN_IGNORED | _IN_MOVE_SELF):
-                self._watched.pop(number, None)
+                syscalls.inotify_remove(self._fd, event.watch)
+            if event.mask & (inotify.IN_IGNORED | inotify.IN_MOVE_SELF):
+                self._watched.pop(event.watch, None)
 
     def close(self) -> None:
         """Close the descriptor; more than once is harmless."""
