@@ -64,8 +64,14 @@ static void kill_link(struct loop *loop, struct link *link) {
         return;
     link->dead = true;
     for (int i = 0; i < 2; i++) {
-        if (link->ends[i].fd >= 0)
-            close(link->ends[i].fd);
+        if (link->ends[i].fd < 0)
+            continue;
+        /*
+         * Closing alone does not end the watch while a child of the daemon is between fork and exec: it has a copy of the
+         * descriptor, and an event would come for memory that is free by then.
+         */
+        (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, link->ends[i].fd, NULL);
+        close(link->ends[i].fd);
         link->ends[i].fd = -1;
     }
     /* Events of this round may still point here, so the memory goes when the round is over. */
