@@ -25,6 +25,8 @@ FORWARDING = pathlib.Path("/proc/sys/net/ipv4/ip_forward")
 CNI_RECORDS = pathlib.Path("/var/lib/cni/results")
 # Directories that the daemon or its helpers make outside the demo's folder, if they are not there.
 SHARED_DIRECTORIES = ("/var/lib/cni/results", "/var/lib/cni", "/run/crun", "/run/runc", "/run/crio", "/var/lib/crio")
+# The parent of pods that name none; people who try things after ``up`` make such pods.
+DEFAULT_PARENT = "crio"
 TABLES = ("nat", "filter", "mangle", "raw")
 END_TIMEOUT_S = 10.0
 
@@ -41,7 +43,13 @@ class Baseline:
 def take_baseline() -> Baseline:
     """Look at what the demo may change."""
     forwarding = FORWARDING.read_text().strip() if FORWARDING.exists() else ""
-    return Baseline(forwarding, tuple(path for path in SHARED_DIRECTORIES if os.path.isdir(path)), tuple(base_chains()))
+    return Baseline(forwarding, tuple(shared_directories()), tuple(base_chains()))
+
+
+def shared_directories() -> list[str]:
+    """Those of the shared directories that exist, children before parents."""
+    parents = [str(path) for path in (*CGROUPS.glob(f"*/{DEFAULT_PARENT}"), CGROUPS / DEFAULT_PARENT)]
+    return [path for path in (*SHARED_DIRECTORIES, *parents) if os.path.isdir(path)]
 
 
 def _output(*command: str) -> str:
@@ -156,7 +164,7 @@ def sweep(places: Places, baseline: Baseline) -> list[str]:
     _restore_chains(baseline)
     if baseline.forwarding and FORWARDING.read_text().strip() != baseline.forwarding:
         FORWARDING.write_text(f"{baseline.forwarding}\n")
-    for path in SHARED_DIRECTORIES:
+    for path in shared_directories():
         if path not in baseline.directories:
             with contextlib.suppress(OSError):
                 os.rmdir(path)
