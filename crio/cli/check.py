@@ -7,14 +7,14 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from crio.cli.flags import CommandLine
-from crio.core.errors import FailedPrecondition
+from crio.cli.flags import CommandLine, registries_files
+from crio.core.errors import CriError, FailedPrecondition
 from crio.core.settings.values import Settings
 from crio.core.storage.findings import Finding, Kind
 from crio.host.config.load import load_settings
 from crio.host.store import open_store
 from crio.host.store.port import StorePort
-from crio.main import store_options
+from crio.main import find_program, store_options
 
 
 def run_check(line: CommandLine, environ: Mapping[str, str]) -> int:
@@ -45,18 +45,37 @@ def _relevant(store: StorePort, *, quick: bool) -> tuple[Finding, ...]:
 
 
 def _repair(store: StorePort, findings: Sequence[Finding], settings: Settings, line: CommandLine) -> int:
-    wanted = [finding for finding in findings if line.options["force"] is True or finding.kind is not Kind.CONTAINER]
-    for sentence in store.repair(wanted):
+    _mend_layers(store, findings, settings, line)
+    quick = line.options["quick"] is True
+    force = line.options["force"] is True
+    left = _relevant(store, quick=quick)
+    for sentence in store.repair([finding for finding in left if force or finding.kind is not Kind.CONTAINER]):
         print(sentence)
-    left = _relevant(store, quick=line.options["quick"] is True)
+    left = _relevant(store, quick=quick)
     if not left:
         print("the storage is sound again")
         return 0
     for finding in left:
         print(f"still: {finding.sentence()}")
     if line.options["wipe"] is True:
-        return _wipe_all(store, settings, force=line.options["force"] is True)
+        return _wipe_all(store, settings, force=force)
     return 1
+
+
+def _mend_layers(store: StorePort, findings: Sequence[Finding], settings: Settings, line: CommandLine) -> None:
+    """Fetch each damaged layer again, and only those; what cannot be had is left for the repair to remove."""
+    damaged = sorted({finding.id for finding in findings if finding.kind is Kind.LAYER and store.layer(finding.id) is not None})
+    if not damaged:
+        return
+    from crio.host.pull.lazy import pull_options
+    from crio.host.pull.mend import mend_layer
+
+    options = pull_options(settings, registries_files(line), find_program("unpack", private=True))
+    for layer_id in damaged:
+        try:
+            print(asyncio.run(mend_layer(store, options, layer_id)))
+        except CriError as error:
+            print(f"layer {layer_id} cannot be fetched again: {error}")
 
 
 def _wipe_all(store: StorePort, settings: Settings, *, force: bool) -> int:

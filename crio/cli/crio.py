@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from crio.cli.flags import CommandLine, parse_command_line
+from crio.cli.flags import CommandLine, parse_command_line, registries_files
 from crio.core.errors import CriError
 from crio.core.settings.findings import Severity
 
@@ -41,7 +41,6 @@ def _daemon(line: CommandLine, environ: Mapping[str, str]) -> int:
     from crio.core.settings.values import LogFormat
     from crio.host import logs
     from crio.host.config.load import LoadedSettings, load_settings
-    from crio.host.registry.conffiles import RegistriesFiles
     from crio.main import Start, serve, version_line
 
     def load() -> LoadedSettings:
@@ -58,9 +57,7 @@ def _daemon(line: CommandLine, environ: Mapping[str, str]) -> int:
     )
     os.umask(0o022)
     _announce(line, loaded, version_line())
-    defaults = RegistriesFiles()
-    registries = RegistriesFiles(options.registries_conf or defaults.conf, options.registries_conf_dir or defaults.conf_dir)
-    start = Start(loaded, registries, load, lambda found: render(found.settings, Style.BARE))
+    start = Start(loaded, registries_files(line), load, lambda found: render(found.settings, Style.BARE))
     try:
         return asyncio.run(serve(start))
     except BaseExceptionGroup as group:

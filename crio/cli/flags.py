@@ -23,6 +23,7 @@ from crio.core.settings.findings import nearest_name
 from crio.core.settings.process import ProcessOptions
 from crio.core.settings.schema import Flag, Kind, Setting, SubTable, Value, schema_of
 from crio.host.config.load import ConfigSources
+from crio.host.registry.conffiles import RegistriesFiles
 
 HELP: Final = option("help", False, "Show this help.", short="h")
 VERSION: Final = option("version", False, "Print the version.", short="v")
@@ -91,6 +92,12 @@ def parse_command_line(argv: Sequence[str], environ: Mapping[str, str]) -> Comma
         origins=MappingProxyType(origins),
         process=process,
     )
+
+
+def registries_files(line: CommandLine) -> RegistriesFiles:
+    """Where registries.conf and its drop-ins are, as the command line says or in their usual places."""
+    usual = RegistriesFiles()
+    return RegistriesFiles(line.process.registries_conf or usual.conf, line.process.registries_conf_dir or usual.conf_dir)
 
 
 @functools.cache

@@ -76,7 +76,7 @@ async def _create(ctx: Context, sandbox: Sandbox, name: str, config: ContainerCo
             undo.push("the record", lambda: ctx.table.drop_container(container.id))
         with stage("container storage start"):
             undo.push("the mount", lambda: ctx.blocking.run(ctx.store.unmount, container.id))
-            mountpoint = await ctx.blocking.run(ctx.store.mount, container.id)
+            mountpoint = await ctx.blocking.run(ctx.store.mount, container.id, sandbox.namespaces.user)
             container = dataclasses.replace(container, mountpoint=mountpoint)
         with stage("container spec configuration"):
             taken = sources.Taken()

@@ -38,7 +38,7 @@ async def start(ctx: Context, sandbox: Sandbox, image: ImageRecord, handler: Han
     """Create and start the infra process; returns the record that names it."""
     with stage("sandbox storage start"):
         undo.push("the mount", lambda: ctx.blocking.run(ctx.store.unmount, sandbox.id))
-        mountpoint = await ctx.blocking.run(ctx.store.mount, sandbox.id)
+        mountpoint = await ctx.blocking.run(ctx.store.mount, sandbox.id, sandbox.namespaces.user)
     with stage("sandbox spec configuration"):
         await ctx.blocking.run(specs.write_infra_spec, ctx, sandbox, image, handler, mountpoint)
     with stage("sandbox container runtime creation"):

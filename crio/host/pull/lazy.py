@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from crio.core.storage.records import ImageRecord
     from crio.host.pull.artifacts import ArtifactStore
     from crio.host.pull.engine import ProgressListener, PullEngine
-    from crio.host.pull.options import PullRequest, PullResult, TrustOptions
+    from crio.host.pull.options import PullOptions, PullRequest, PullResult, TrustOptions
     from crio.host.pull.progress import PullProgress
     from crio.host.pull.store import PullStore, StoreThreads
     from crio.host.pull.trust import TrustChecker
@@ -90,10 +90,16 @@ def trust_options(settings: Settings) -> TrustOptions:
 
 def pull_engine(store: PullStore, settings: Settings, files: RegistriesFiles, unpack_program: str) -> PullEngine:
     """An engine as the settings say."""
+    from crio.host.pull.engine import PullEngine
+
+    return PullEngine(store, pull_options(settings, files, unpack_program))
+
+
+def pull_options(settings: Settings, files: RegistriesFiles, unpack_program: str) -> PullOptions:
+    """How to pull, as the settings say."""
     from pathlib import Path
 
     from crio.core.image.registries import ShortNameMode
-    from crio.host.pull.engine import PullEngine
     from crio.host.pull.options import PullOptions
     from crio.host.registry.credentials import AuthOptions, default_auth_files
     from crio.host.registry.options import WebOptions
@@ -101,17 +107,14 @@ def pull_engine(store: PullStore, settings: Settings, files: RegistriesFiles, un
     image = settings.image
     certs = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
     stall_s = image.pull_progress_timeout.total_seconds()
-    return PullEngine(
-        store,
-        PullOptions(
-            unpack_program=unpack_program,
-            registries=files,
-            short_names=ShortNameMode(mode) if (mode := str(image.short_name_mode)) else None,
-            auth=AuthOptions(image.global_auth_file, default_auth_files(os.environ, os.getuid())),
-            namespaced_auth_dir=image.namespaced_auth_dir,
-            web=WebOptions(certs_dirs=certs, stall_s=stall_s) if stall_s > 0 else WebOptions(certs_dirs=certs),
-            trust=trust_options(settings),
-            artifacts_dir=artifacts_directory(settings),
-            big_files_dir=image.big_files_temporary_dir or "/var/tmp",
-        ),
+    return PullOptions(
+        unpack_program=unpack_program,
+        registries=files,
+        short_names=ShortNameMode(mode) if (mode := str(image.short_name_mode)) else None,
+        auth=AuthOptions(image.global_auth_file, default_auth_files(os.environ, os.getuid())),
+        namespaced_auth_dir=image.namespaced_auth_dir,
+        web=WebOptions(certs_dirs=certs, stall_s=stall_s) if stall_s > 0 else WebOptions(certs_dirs=certs),
+        trust=trust_options(settings),
+        artifacts_dir=artifacts_directory(settings),
+        big_files_dir=image.big_files_temporary_dir or "/var/tmp",
     )
