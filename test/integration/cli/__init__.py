@@ -1,0 +1,1 @@
+"""The subcommands of crio on a real store."""
