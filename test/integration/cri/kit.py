@@ -221,11 +221,22 @@ class Pods:
         request = pb.ListPodSandboxRequest(filter=ParseDict(chosen, pb.PodSandboxFilter()))
         return list(self.cri.runtime.ListPodSandbox(request).items)
 
+    def containers_of(self, pod_id: str) -> list[pb.Container]:
+        """The containers of a sandbox."""
+        wanted = pb.ContainerFilter(pod_sandbox_id=pod_id)
+        return list(self.cri.runtime.ListContainers(pb.ListContainersRequest(filter=wanted)).containers)
+
     def close(self) -> None:
         """Stop and remove every sandbox of this test, its containers at once."""
-        for pod in self.listed():
-            wanted = pb.ContainerFilter(pod_sandbox_id=pod.id)
-            for container in self.cri.runtime.ListContainers(pb.ListContainersRequest(filter=wanted)).containers:
+        self._remove(self.listed())
+
+    def close_all(self) -> None:
+        """The same for every sandbox of the runtime."""
+        self._remove(list(self.cri.runtime.ListPodSandbox(pb.ListPodSandboxRequest()).items))
+
+    def _remove(self, listed: list[pb.PodSandbox]) -> None:
+        for pod in listed:
+            for container in self.containers_of(pod.id):
                 self.cri.runtime.StopContainer(pb.StopContainerRequest(container_id=container.id, timeout=0))
             self.cri.runtime.StopPodSandbox(pb.StopPodSandboxRequest(pod_sandbox_id=pod.id))
             self.cri.runtime.RemovePodSandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=pod.id))
