@@ -1,4 +1,7 @@
-"""``python -m test.bench --endpoint SOCKET [--vs SOCKET]``: measure runtimes that run already."""
+"""``python -m test.bench --endpoint SOCKET [--vs SOCKET]``: measure runtimes that run already.
+
+Without an endpoint it is ``python -m test.bench.run``: ours and containerd, started privately.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,11 @@ def report(targets: list[Target], json_file: pathlib.Path | None, known: dict[st
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m test.bench", description="measure CRI runtimes from outside")
+    if not any(word.partition("=")[0] in ("--endpoint", "-h", "--help") for word in sys.argv[1:]):
+        from test.bench import run
+
+        return run.main()
+    parser = argparse.ArgumentParser(prog="python -m test.bench", description=__doc__)
     parser.add_argument("--endpoint", required=True, metavar="SOCKET", help="the runtime to measure")
     parser.add_argument("--vs", metavar="SOCKET", help="another one, in alternating rounds")
     parser.add_argument("--image", default=BUSYBOX, help="image with a `sleep` and a `true` (%(default)s)")
