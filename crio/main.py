@@ -186,6 +186,7 @@ async def make_context(start: Start, settings: Settings, group: asyncio.TaskGrou
             config_dir=network.network_dir,
             plugin_dirs=_plugin_dirs(start.loaded),
             default_network=network.cni_default_network,
+            owner=f"crio:{settings.root.root}",
             status_grace_period_s=network.cni_status_grace_period.total_seconds(),
         )
     )

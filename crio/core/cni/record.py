@@ -63,8 +63,8 @@ def file_suffix(sandbox_id: str) -> str:
     return f"-{sandbox_id}-{IF_NAME}"
 
 
-def dump_record(record: Record) -> bytes:
-    """The record as the bytes of its file."""
+def dump_record(record: Record, owner: str = OWNER) -> bytes:
+    """The record as the bytes of its file; ``owner`` tells the daemons of a node apart."""
     attachment = record.attachment
     document: dict[str, JsonValue] = {
         "kind": KIND,
@@ -77,13 +77,13 @@ def dump_record(record: Record) -> bytes:
         "capabilityArgs": dict(attachment.capability_args),
     }
     if record.owned:
-        document[OWNER_KEY] = OWNER
+        document[OWNER_KEY] = owner
     if record.result is not None:
         document["result"] = dict(record.result)
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def parse_record(raw: bytes, file_name: str) -> Record:
+def parse_record(raw: bytes, file_name: str, owner: str = OWNER) -> Record:
     """Reads the file of a record. :raises BadDocument: it is none; names the file and the member"""
     fields = parse_object(raw, file_name, limit_bytes=RECORD_LIMIT_BYTES)
     if fields.text("kind") != KIND:
@@ -100,7 +100,7 @@ def parse_record(raw: bytes, file_name: str) -> Record:
         if_name=fields.text("ifName"),
     )
     result = fields.child("result").values if fields.has("result") else None
-    return Record(attachment, fields.text("networkName"), config, result, fields.text(OWNER_KEY) == OWNER)
+    return Record(attachment, fields.text("networkName"), config, result, fields.text(OWNER_KEY) == owner)
 
 
 def _pairs(fields: Fields) -> tuple[tuple[str, str], ...]:

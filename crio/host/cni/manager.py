@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from crio.core.cni.call import attachment_of, check_sandbox_id
 from crio.core.cni.config import VERSION_STATUS_AND_GC, NetworkConfig, parse_list
 from crio.core.cni.errors import BadNetworkConfig, BadPodNetwork, NetworkNotReady, PluginFailed
-from crio.core.cni.record import Record, intent
+from crio.core.cni.record import OWNER, Record, intent
 from crio.core.cni.values import Attachment, Bandwidth, CniResult, NetworkStatus, PodNetwork
 from crio.core.config import PortMapping
 from crio.core.errors import CriError
@@ -51,6 +51,7 @@ class CniOptions:
     delete_timeout_s: float = 60.0
     gc_timeout_s: float = 30.0
     retry_delay_s: float = FIRST_DELAY_S
+    owner: str = OWNER
 
 
 class CniManager:
@@ -63,7 +64,7 @@ class CniManager:
             WatchOptions(options.config_dir, options.plugin_dirs, options.default_network, options.status_grace_period_s),
             self._plugins,
         )
-        self._records = Records(options.cache_dir)
+        self._records = Records(options.cache_dir, options.owner)
         self._retry = RetryQueue(self._delete_by_id, options.retry_delay_s)
         self._gate = Gate()
         self._gc_lock = asyncio.Lock()

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 
-from crio.core.cni.record import RECORD_LIMIT_BYTES, Record, dump_record, file_suffix, parse_record
+from crio.core.cni.record import OWNER, RECORD_LIMIT_BYTES, Record, dump_record, file_suffix, parse_record
 from crio.core.errors import Internal
 from crio.core.image.errors import BadDocument
 from crio.host.files import read_bounded, write_atomic
@@ -23,17 +23,18 @@ _log = logging.getLogger(__name__)
 
 
 class Records:
-    """Reads and writes the records of one cache directory."""
+    """Reads and writes the records of one cache directory, which daemons with other stores may share."""
 
-    def __init__(self, cache_dir: str) -> None:
+    def __init__(self, cache_dir: str, owner: str = OWNER) -> None:
         self._dir = os.path.join(cache_dir, "results")
+        self._owner = owner
 
     def write(self, record: Record) -> None:
         """Write or replace a record. :raises Internal: the directory cannot be written; names it"""
         path = os.path.join(self._dir, record.file_name())
         try:
             os.makedirs(self._dir, mode=0o700, exist_ok=True)
-            write_atomic(path, dump_record(record))
+            write_atomic(path, dump_record(record, self._owner))
         except OSError as error:
             raise Internal(f"cannot write the CNI record {path}: {error.strerror}") from error
 
@@ -51,7 +52,7 @@ class Records:
     def read(self, file_name: str) -> Record | None:
         """A record; None when it is gone or cannot be read (which is logged)."""
         try:
-            return parse_record(read_bounded(os.path.join(self._dir, file_name), RECORD_LIMIT_BYTES), file_name)
+            return parse_record(read_bounded(os.path.join(self._dir, file_name), RECORD_LIMIT_BYTES), file_name, self._owner)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, BadDocument) as error:

@@ -78,3 +78,9 @@ def test_what_is_no_record(case: str) -> None:
     with pytest.raises(BadDocument) as caught:
         parse_record(json.dumps(body).encode() if body else b"", "f")
     assert words in str(caught.value)
+
+
+def test_a_record_of_a_daemon_with_another_store_is_not_ours() -> None:
+    body = dump_record(Record(ATTACHMENT, "n", b"{}", None), owner="crio:/srv/one")
+    assert parse_record(body, "n", owner="crio:/srv/one").owned
+    assert not parse_record(body, "n", owner="crio:/srv/two").owned
