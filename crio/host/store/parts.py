@@ -161,14 +161,15 @@ class Parts:
 
     def area(self, home: str) -> StagingArea:
         """Return this process's private place in ``home``."""
-        return self._areas.setdefault(home, StagingArea(home))
+        beside = os.path.dirname(home) if os.path.basename(home) == "overlay" else ""
+        return self._areas.setdefault(home, StagingArea(home, beside))
 
     @property
     def homes(self) -> tuple[str, ...]:
         """Every directory that can hold staging areas."""
         places = self.places
         roots = dict.fromkeys([places.root, places.image_root])
-        homes = [path for root in roots for path in (places.home(root), places.layers(root))]
+        homes = [path for root in roots for path in (root, places.home(root), places.layers(root))]
         return (*homes, places.images, places.containers, places.run_containers)
 
     def driver_of(self, source: int) -> Driver:

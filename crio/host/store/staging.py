@@ -1,9 +1,14 @@
 """Private places inside the store: layers being unpacked, and trees being removed.
 
-An area is a directory ``crio-staging-<random>`` beside the things it will become or has been, so that a rename is all it takes.
-Its name is not 64 hex digits, hence no tool takes it for a layer; a lock held for the life of the process tells it from the rest
-of a dead one, which the next opening of the store removes. Driver homes may be mount points of their own: nothing is renamed
-from one home to another.
+An area is a directory ``crio-staging-<random>`` on the file system of the things it will become or has been, so that a rename is
+all it takes. A lock held for the life of the process tells it from the rest of a dead one, which the next opening of the store
+removes.
+
+Where it is matters to the neighbours. ``podman system check`` takes every unknown directory in the overlay home for a layer without
+record, and ``--repair`` would remove it under a pull; what the home has for such things is emptied by the oldest podman whenever it
+ends. So the area of the overlay home is beside it, in the store's root. Between the two is a mount, the private one of the home, and
+the kernel renames nothing across mounts even on one file system: the area keeps a view of the root without what is mounted below
+(a detached clone), and renames go through that. Where the home is another file system the area is inside the home after all.
 
 Removal of a tree is bounded in depth and crosses no mount: what a container or a layer left behind is hostile. The kernel itself
 refuses to enter a mount (RESOLVE_NO_XDEV), which is then detached; a deep directory is moved up and taken as a tree of its own.
@@ -29,10 +34,12 @@ _RESOLVE = syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RE
 
 
 class StagingArea:
-    """The area of this process in one home. It is made when it is first needed."""
+    """The area of this process for one home, made when it is first needed: inside, or ``beside`` when that folder can have it."""
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, beside: str = "") -> None:
         self._home = home
+        self._beside = beside
+        self._view = -1
         self._mutex = threading.Lock()
         self._numbers = itertools.count(1)
         self._path = ""
@@ -55,10 +62,16 @@ class StagingArea:
         """Rename ``path`` into the area and return its new path; None when it does not exist."""
         target = self.new_name()
         try:
-            os.rename(path, target)
+            os.rename(self.seen(path), self.seen(target))
         except FileNotFoundError:
             return None
         return target
+
+    def seen(self, path: str) -> str:
+        """Return a path of the area or of its home as it has to be written in a rename between the two."""
+        if self._view < 0:
+            return path
+        return f"/proc/self/fd/{self._view}/{os.path.relpath(path, self._beside)}"
 
     def close(self) -> None:
         """Remove the area with everything in it."""
@@ -69,15 +82,33 @@ class StagingArea:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
+            if self._view >= 0:
+                os.close(self._view)
+                self._view = -1
 
     def _open(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
-        path = f"{self._home}/{PREFIX}{secrets.token_hex(6)}"
+        if self._view < 0 and self._beside:
+            self._view = _view_with(self._beside, self._home)
+        path = f"{self._beside if self._view >= 0 else self._home}/{PREFIX}{secrets.token_hex(6)}"
         os.mkdir(path, 0o700)
         self._fd = os.open(f"{path}/{_LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try_lock(self._fd)
         self._path = path
+
+
+def _view_with(folder: str, home: str) -> int:
+    """Return a view of ``folder`` without the mounts below it, in which ``home`` is the same directory; -1 when there is none."""
+    try:
+        view = syscalls.open_tree(syscalls.AT_FDCWD, folder, syscalls.OPEN_TREE_CLONE | syscalls.OPEN_TREE_CLOEXEC)
+    except OSError:
+        return -1
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.stat(os.path.relpath(home, folder), dir_fd=view), os.stat(home)):
+            return view
+    os.close(view)
+    return -1
 
 
 def stale_areas(home: str) -> list[str]:

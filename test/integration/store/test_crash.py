@@ -23,7 +23,7 @@ A = "localhost/a:1"
 
 
 def staging_areas(tools: Tools) -> list[str]:
-    return [str(path) for path in Path(tools.root).glob(f"*/{PREFIX}*")]
+    return [str(path) for glob in (f"{PREFIX}*", f"*/{PREFIX}*") for path in Path(tools.root).glob(glob)]
 
 
 def test_an_incomplete_layer_is_dropped_with_its_files(tools: Tools) -> None:
@@ -86,6 +86,28 @@ def test_staging_of_a_dead_process_goes_and_of_a_living_one_stays(store: Store, 
     staged.discard()
     staged.discard()
     assert not os.path.exists(staged.diff_path)
+
+
+def test_nothing_that_is_staged_can_be_taken_for_a_layer(store: Store, tools: Tools) -> None:
+    image = commit(store, Image(busybox_layers()), A)
+    staged = store.stage_layer(image.layer)
+    layers = {one.id for one in store.layers()}
+    assert set(os.listdir(f"{tools.root}/overlay")) == {".has-mount-program", "l", *layers}
+    staged.discard()
+
+
+def test_a_home_on_a_disk_of_its_own_has_its_staging_inside(folder: str) -> None:
+    tools = make_tools(folder)
+    os.makedirs(f"{tools.root}/overlay")
+    subprocess.run(["mount", "-t", "tmpfs", "none", f"{tools.root}/overlay"], check=True)
+    store = tools.open()
+    image = commit(store, Image(busybox_layers()), A)
+    assert tools.podman("run", "--rm", A, "cat", "/etc/mark") == "one\n"
+    store.delete_image(image.id)
+    assert store.wait_removed()
+    assert store.check(quick=True) == ()
+    store.shutdown()
+    assert staging_areas(tools) == []
 
 
 def test_deep_trees_and_mounts_inside_are_removed_safely(store: Store, tools: Tools, folder: str) -> None:

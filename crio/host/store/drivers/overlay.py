@@ -73,13 +73,14 @@ class OverlayDriver:
     def adopt(self, place: str, layer_id: str) -> None:
         """Rename the staged layer to its id. A directory of that name has no record (the lock is held): it goes."""
         target = f"{self.home}/{layer_id}"
+        source, seen = self._area.seen(place), self._area.seen(target)
         try:
-            os.rename(place, target)
+            os.rename(source, seen)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             orphan = self._area.set_aside(target)
-            os.rename(place, target)
+            os.rename(source, seen)
             if orphan is not None:
                 remove_trees([orphan])
         self._directories.make_symlink(layer_id)
@@ -141,10 +142,11 @@ class OverlayDriver:
         """Put the staged ``diff`` in place; a lost ``link`` is found again in what a child has written down."""
         target = f"{self.home}/{layer_id}"
         make_directory(target)
+        source, seen = self._area.seen(f"{place}/diff"), self._area.seen(f"{target}/diff")
         if os.path.isdir(f"{target}/diff"):
-            syscalls.renameat2(f"{place}/diff", f"{target}/diff", _RENAME_EXCHANGE)
+            syscalls.renameat2(source, seen, _RENAME_EXCHANGE)
         else:
-            os.rename(f"{place}/diff", f"{target}/diff")
+            os.rename(source, seen)
         if not os.path.exists(f"{target}/link"):
             self._directories.write_links(target, layer_id, parent, durable=True, link=self._directories.link_in(children))
         for name in ("work", "merged"):
