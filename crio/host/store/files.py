@@ -9,6 +9,7 @@ from crio.host import syscalls
 
 DIR_MODE = 0o700
 FILE_MODE = 0o600
+TEMPORARY_PREFIX = ".tmp-"
 _EXT4_MAGIC = 0xEF53
 _BTRFS_MAGIC = 0x9123683E
 _UNORDERED = ("noauto_da_alloc", "data=writeback")
@@ -22,7 +23,7 @@ def replace_file(path: str, data: bytes, *, durable: bool, mode: int = FILE_MODE
 def write_temporary(path: str, data: bytes, *, durable: bool, mode: int = FILE_MODE) -> str:
     """Write ``data`` beside ``path`` and return the temporary path. On an error nothing is left behind."""
     folder, base = os.path.split(path)
-    temporary = f"{folder}/.tmp-{base}{secrets.randbelow(10**10)}"
+    temporary = f"{folder}/{TEMPORARY_PREFIX}{base}{secrets.randbelow(10**10)}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:

@@ -15,6 +15,7 @@ from crio.core.storage.repair import plan_repair
 from crio.host.store.check import find_damage
 from crio.host.store.containerverbs import ContainerVerbs
 from crio.host.store.diskerrors import disk_errors
+from crio.host.store.files import TEMPORARY_PREFIX
 from crio.host.store.layerverbs import Staged
 from crio.host.store.options import FsUsage, LayerCommit
 from crio.host.store.parts import STABLE, Parts
@@ -29,7 +30,10 @@ class UpkeepVerbs(ContainerVerbs):
     """The part of a store that deals with the store itself."""
 
     def garbage_collect(self) -> list[str]:
-        """Remove data that no record knows: layer directories, tar-split files, data directories. Returns what was removed."""
+        """Remove data that no record knows: layer directories, tar-split files, data directories, unfinished records.
+
+        Returns what was removed.
+        """
         parts = self._parts
         found: list[str] = []
         with contextlib.ExitStack() as stack:
@@ -51,6 +55,11 @@ class UpkeepVerbs(ContainerVerbs):
                 for name in sorted(_ids_in(folder) - set(ids)):
                     parts.reaper.submit(parts.area(folder).set_aside(f"{folder}/{name}"))
                     found.append(f"{folder}/{name}")
+            # Whoever writes a record holds its lock until the rename, and all locks are held here.
+            for folder in {*map(parts.layers_path_of, (STABLE, parts.image_source)), parts.places.images, parts.places.containers}:
+                for path in sorted(_unfinished_in(folder)):
+                    os.unlink(path)
+                    found.append(path)
         return found
 
     def check(self, quick: bool) -> tuple[Finding, ...]:
@@ -104,10 +113,15 @@ class UpkeepVerbs(ContainerVerbs):
         staged.discard()
 
     def remove_stale_areas(self) -> None:
-        """Remove staging areas of processes that are dead. Called once after opening; no lock is needed."""
-        for home in self._parts.homes:
-            for area in stale_areas(home):
-                remove_area(area)
+        """Remove staging areas of processes that are dead. Called once after opening; no lock is needed.
+
+        Their owner may have died between giving a layer its place and recording it, so data without a record goes, too.
+        """
+        stale = [area for home in self._parts.homes for area in stale_areas(home)]
+        for area in stale:
+            remove_area(area)
+        if stale:
+            self.garbage_collect()
 
     def usage(self) -> FsUsage:
         """Return the use of the file system that has the images, from its own counters."""
@@ -157,6 +171,11 @@ def _ids_in(folder: str) -> set[str]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
     return {name for name in (name.removesuffix(_TAR_SPLIT) for name in names) if is_id(name)}
+
+
+def _unfinished_in(folder: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.path for entry in entries if entry.name.startswith(TEMPORARY_PREFIX) and entry.is_file(follow_symlinks=False)]
 
 
 def _usage(path: str) -> FsUsage:

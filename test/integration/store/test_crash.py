@@ -110,6 +110,26 @@ def test_a_home_on_a_disk_of_its_own_has_its_staging_inside(folder: str) -> None
     assert staging_areas(tools) == []
 
 
+def test_what_a_dead_process_placed_but_did_not_record_goes_with_its_staging(tools: Tools) -> None:
+    store = tools.open()
+    image = commit(store, Image(busybox_layers()), A)
+    store.shutdown()
+    lost = "f" * 64
+    shutil.copytree(f"{tools.root}/overlay/{image.layer}", f"{tools.root}/overlay/{lost}", symlinks=True)
+    Path(tools.root, "overlay-layers", f"{lost}.tar-split.gz").write_bytes(b"x")
+    Path(tools.root, "overlay-layers", ".tmp-layers.json123").write_text("[")
+    dead = Path(tools.root, "overlay", f"{PREFIX}0123")
+    dead.mkdir()
+    (dead / "lock").write_text("")
+    store = tools.open()
+    assert store.wait_removed()
+    assert not list(Path(tools.root).glob(f"*/{lost}*"))
+    assert not list(Path(tools.root).glob("*/.tmp-*"))
+    assert store.image(image.id) == image
+    assert store.check(quick=False) == ()
+    store.shutdown()
+
+
 def test_deep_trees_and_mounts_inside_are_removed_safely(store: Store, tools: Tools, folder: str) -> None:
     image = commit(store, Image(busybox_layers()), A)
     container = os.urandom(32).hex()
