@@ -19,7 +19,7 @@ STOP_TIMEOUT_S = 10.0
 MIRRORED = ("registry.k8s.io", "k8s.gcr.io", "gcr.io/k8s-staging-cri-tools")
 
 CONFIG = """version: 0.1
-log: {{level: warn, accesslog: {{disabled: true}}}}
+log: {{level: warn, accesslog: {{disabled: {quiet}}}}}
 storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}, cache: {{blobdescriptor: inmemory}}}}
 http: {{addr: "{address}"}}
 """
@@ -83,12 +83,12 @@ def _answers(address: str) -> bool:
         connection.close()
 
 
-def start(folder: pathlib.Path) -> RunningRegistry:
+def start(folder: pathlib.Path, *, access_log: bool = False) -> RunningRegistry:
     """Start a registry with its data below ``folder``; raises AssertionError with its log when it does not come up."""
     folder.mkdir(parents=True, exist_ok=True)
     address = f"127.0.0.1:{free_port()}"
     config = folder / "config.yml"
-    config.write_text(CONFIG.format(folder=folder, address=address))
+    config.write_text(CONFIG.format(folder=folder, address=address, quiet="false" if access_log else "true"))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [PROGRAM, "serve", str(config)],
@@ -113,9 +113,9 @@ def start(folder: pathlib.Path) -> RunningRegistry:
 
 
 @contextlib.contextmanager
-def running(folder: pathlib.Path) -> Iterator[RunningRegistry]:
+def running(folder: pathlib.Path, *, access_log: bool = False) -> Iterator[RunningRegistry]:
     """``start`` and ``stop`` around a block."""
-    registry = start(folder)
+    registry = start(folder, access_log=access_log)
     try:
         yield registry
     finally:
