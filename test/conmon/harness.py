@@ -12,6 +12,7 @@ import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -170,10 +171,12 @@ class Monitor:
     def attach(self, folder: pathlib.Path | None = None) -> socket.socket:
         """A new attach client."""
         client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        client.settimeout(WAIT_S)
+        # Blocking, but not for ever: a full backlog is waited for.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(WAIT_S), 0))
         folder_fd = os.open(folder or self.bundle, os.O_PATH)
         try:
             client.connect(f"/proc/self/fd/{folder_fd}/attach")
+            client.settimeout(WAIT_S)
         except OSError:
             client.close()
             raise
@@ -207,24 +210,35 @@ class Monitor:
         """Kill the container, collect the foreground process and wait until the monitor is gone."""
         for pair in self._pairs.values():
             pair[0].close()
+        with contextlib.suppress(AssertionError):
+            eventually(self._is_gone, WAIT_S, "the monitor's end")
+            return
+        for pid in self._monitors():
+            kill(pid)
+        assert IS_UPSTREAM, "the monitor did not end with its container"
+
+    def _monitors(self) -> list[int]:
+        """The processes of the monitor that run."""
+        found = []
+        if self.process is not None and self.process.poll() is None:
+            found.append(self.process.pid)
+        daemon = self.folder / "conmon.pid"
+        if daemon.exists() and (text := daemon.read_text("ascii")).isdigit() and is_running(int(text)):
+            found.append(int(text))
+        return found
+
+    def _is_gone(self) -> bool:
+        """Kill the container, once it is there; True when no process of the monitor is left."""
         with contextlib.suppress(OSError, ValueError):
             pid = int(self.pid_file.read_text("ascii"))
             if pid > 0 and not (self.exits / CID).exists():
                 os.kill(pid, signal.SIGKILL)
-        if self.process is not None and self.process.poll() is None:
-            try:
-                self.process.wait(WAIT_S)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        daemon = self.folder / "conmon.pid"
-        if daemon.exists() and (text := daemon.read_text("ascii")).isdigit():
-            try:
-                eventually(lambda: not is_running(int(text)), WAIT_S, "the monitor's end")
-            except AssertionError:
-                if not IS_UPSTREAM:
-                    raise
-                kill(int(text))
+        return not self._monitors()
+
+
+def until(path: pathlib.Path) -> str:
+    """A piece of a shell script that waits for a file."""
+    return f"until test -e {path}; do sleep 0.02; done"
 
 
 def kill(pid: int) -> None:
