@@ -39,7 +39,7 @@ class Seen:
 class Answer:
     """What is sent back. ``cut_at``: close after so many bytes of the body. ``hang_at``: say no more after so many.
 
-    ``length`` is the Content-Length when it is to be a lie.
+    ``length`` is the Content-Length when it is to be a lie. ``trickle``: the body comes in so many pieces, one every ``pause_s``.
     """
 
     status: int = 200
@@ -48,6 +48,8 @@ class Answer:
     cut_at: int | None = None
     hang_at: int | None = None
     length: int | None = None
+    trickle: int = 0
+    pause_s: float = 0.0
 
 
 Rule = Callable[[Seen], Answer | None]
@@ -134,8 +136,10 @@ class FaultyRegistry:
         head += [f"Content-Length: {length}", "", ""]
         writer.write("\r\n".join(head).encode())
         stop = min(one for one in (answer.cut_at, answer.hang_at, len(answer.body)) if one is not None)
-        writer.write(answer.body[:stop])
-        await writer.drain()
+        for piece in _pieces(answer.body[:stop], answer.trickle):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(answer.pause_s)
         if answer.hang_at is not None:
             await self._release.wait()
         return answer.cut_at is None and answer.hang_at is None and answer.length is None
@@ -143,6 +147,11 @@ class FaultyRegistry:
     def release(self) -> None:
         """Lets hanging answers end."""
         self._release.set()
+
+
+def _pieces(body: bytes, count: int) -> list[bytes]:
+    size = max(1, -(-len(body) // count)) if count else max(1, len(body))
+    return [body[at : at + size] for at in range(0, len(body), size)]
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Seen | None:

@@ -24,7 +24,7 @@ from crio.host.pull.flight import SingleFlight
 from crio.host.pull.progress import LayerCounter, LayerState, PullCounter
 from crio.host.pull.source import ImageSource
 from crio.host.pull.store import PullStore, StoreThreads
-from crio.host.pull.unpacker import LayerJob, UnpackOptions, fetch_and_unpack
+from crio.host.pull.unpacker import LayerJob, UnpackerKilled, UnpackOptions, fetch_and_unpack
 from crio.host.store.options import LayerCommit
 from crio.host.store.port import StagedLayer
 
@@ -185,9 +185,16 @@ class LayerRun:
         return _Placed(placed_id, commit.diff_id)
 
     async def _unpack(self, step: _Step, stage_on: str | None) -> tuple[StagedLayer, UnpackReport]:
-        """Fetches a layer into a staged directory; nothing of it is left when this fails."""
+        """Fetches a layer into a staged directory, once more when the unpacker was killed; a failure leaves nothing."""
+        async with self._own_slots, self._shop.slots:
+            # Failing here would throw away the complete layers of the pull for one that can be had again.
+            with contextlib.suppress(UnpackerKilled):
+                return await self._unpack_once(step, stage_on)
+            return await self._unpack_once(step, stage_on)
+
+    async def _unpack_once(self, step: _Step, stage_on: str | None) -> tuple[StagedLayer, UnpackReport]:
         shop = self._shop
-        async with self._own_slots, shop.slots, contextlib.AsyncExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
             staged = await shop.threads.call(functools.partial(shop.store.stage_layer, stage_on))
             stack.push_async_callback(shop.threads.call, staged.discard)
             step.counter.enter(LayerState.FETCHING)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,10 @@ from crio.host.pull.source import Blob, ImageSource
 from crio.host.registry.download import UNKNOWN_SIZE
 from crio.host.registry.pipe import PipeFeed, ReaderGone
 from crio.host.store.port import StagedLayer
+
+
+class UnpackerKilled(Internal):
+    """Somebody killed the unpacker: a person, or the kernel for lack of memory. It says nothing about the layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ async def fetch_and_unpack(
     :raises DigestMismatch: blob or uncompressed archive are not what was promised
     :raises BadLayer: the archive is truncated, malformed or hostile
     :raises ResourceExhausted: the disk is full, or the layer is bigger than its limits
+    :raises UnpackerKilled: the unpacker was killed from outside
     """
     with PipeFeed() as feed, _memory_file("unpack-report") as report_fd, _memory_file("unpack-errors") as error_fd:
         child = _start(options, job, staged, process.SpawnOptions(stdin_fd=feed.read_fd, stdout_fd=report_fd, stderr_fd=error_fd))
@@ -90,7 +96,9 @@ def _start(options: UnpackOptions, job: LayerJob, staged: StagedLayer, spawn: pr
 
 
 def _silent_death(returncode: int, title: str, words: str) -> CriError:
-    if returncode == -24:
+    if returncode in {-signal.SIGKILL, -signal.SIGTERM}:
+        return UnpackerKilled(f"{title}: the unpacker was killed by signal {-returncode}: look for a lack of memory")
+    if returncode == -signal.SIGXCPU:
         return DeadlineExceeded(f"{title}: the unpacker used up its processor time")
     return Internal(f"{title}: the unpacker ended with {returncode} and no report{': ' + words if words else ''}")
 
