@@ -18,7 +18,7 @@ from test.support.cri import Cri
 from test.support.registry import RunningRegistry, running
 
 HERE = pathlib.Path(__file__).resolve().parent
-PRIVILEGED_RINGS = (HERE / "conmon", HERE / "integration")
+PRIVILEGED_RINGS = (HERE / "conmon", HERE / "integration", HERE / "e2e")
 RUN_ID = uuid.uuid4().hex[:8]
 RUN_FOLDER = pathlib.Path("/tmp", f"{leaks.CGROUP_PREFIX}{RUN_ID}")
 

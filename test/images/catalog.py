@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from test.images import programs
-from test.images.build import Built, Format, Image, Process, as_list, build
+from test.images.build import Built, Format, Image, Process, as_list, both_architectures, build
 from test.images.layers import Layer, directory, file, layer, opaque, program, whiteout, with_parents
 
 STAGING = "gcr.io/k8s-staging-cri-tools"
@@ -19,9 +19,13 @@ REDIS = "registry.k8s.io/crio-test/redis:7"
 BUSYBOX = f"{E2E}/busybox:1.29-2"
 BUSYBOX_OCI = "registry.k8s.io/crio-test/busybox:oci"
 BUSYBOX_DOCKER = "registry.k8s.io/crio-test/busybox:docker"
+NGINX = f"{E2E}/nginx:1.14-2"
+HTTPD = f"{E2E}/httpd:2.4.39-4"
 LAYERED = "registry.k8s.io/crio-test/layered:1"
 
 SHELL = Process(command=("sh",))
+# The page's port of the suite's web server in the network of the host.
+HOST_PORT = 12003
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,10 @@ def _shell(*more: Layer, process: Process = SHELL) -> Image:
     return Image((programs.base_layer(), *more), process)
 
 
+def _demo(*more: Layer, process: Process = SHELL) -> Image:
+    return Image((programs.demo_layer(), *more), process)
+
+
 def _docker(image: Image) -> Image:
     return replace(image, format=Format.DOCKER)
 
@@ -78,15 +86,18 @@ def _pauses() -> Iterator[Named]:
 
 def _busyboxes() -> Iterator[Named]:
     yield _named(as_list(_docker(_shell())), BUSYBOX, f"{E2E}/busybox:1.37.0-1")
-    yield _named(_shell(process=replace(SHELL, labels={"kind": "oci"})), BUSYBOX_OCI)
-    yield _named(_docker(_shell(process=replace(SHELL, labels={"kind": "docker"}))), BUSYBOX_DOCKER)
+
+
+def _single_manifests() -> Iterator[Named]:
+    yield _named(_demo(process=replace(SHELL, labels={"kind": "oci"})), BUSYBOX_OCI)
+    yield _named(_docker(_demo(process=replace(SHELL, labels={"kind": "docker"}))), BUSYBOX_DOCKER)
 
 
 def _demos() -> Iterator[Named]:
     page = "<!doctype html><title>It works</title><p>Hello from a pod.</p>\n"
     web = with_parents([file("www/index.html", page), program("usr/local/bin/web-start", programs.words("web-start"))])
     process = Process(entrypoint=("/usr/local/bin/web-start",), ports=("8080/tcp",), user="33:33", working_dir="/www")
-    yield _named(as_list(_shell(layer(web), process=process)), WEB)
+    yield _named(as_list(_demo(layer(web), process=process)), WEB)
     redis = [program(f"usr/local/bin/{name}", programs.words(name)) for name in ("redis-server", "redis-answer")]
     redis.append(directory("data", owner=(33, 33)))
     process = Process(
@@ -96,7 +107,7 @@ def _demos() -> Iterator[Named]:
         volumes=("/data",),
         env=(*Process().env, "REDIS_VERSION=7"),
     )
-    yield _named(_docker(_shell(layer(with_parents(redis)), process=process)), REDIS)
+    yield _named(_docker(_demo(layer(with_parents(redis)), process=process)), REDIS)
 
 
 def _layered() -> Iterator[Named]:
@@ -104,7 +115,7 @@ def _layered() -> Iterator[Named]:
     layers = [layer(with_parents([file(f"data/file-{number}", f"layer {number}\n")])) for number in range(8)]
     layers.append(layer(with_parents([file("data/file-0", "layer 8\n"), whiteout("data/file-1"), file("old/gone", "x\n")])))
     layers.append(layer(with_parents([opaque("old"), file("old/kept", "layer 9\n")])))
-    yield _named(as_list(_shell(*layers)), LAYERED)
+    yield _named(as_list(_demo(*layers)), LAYERED)
 
 
 def _staging() -> Iterator[Named]:
@@ -135,17 +146,43 @@ def _privileges() -> Iterator[Named]:
     yield _named(as_list(_docker(_shell(layer([entry]), process=Process(entrypoint=("/nnp",))))), f"{E2E}/nonewprivs:1.3")
 
 
+def _web_servers() -> Iterator[Named]:
+    """Servers that look like the originals: titles, pid file, words in the log, ports."""
+    server = programs.compiled("webserver")
+    for name, references, folder, words in (
+        ("nginx", (NGINX,), "usr/sbin", ("-g", "daemon off;")),
+        ("nginx", _host_network_names(), "usr/sbin", ("-p", str(HOST_PORT), "-g", "daemon off;")),
+        ("httpd", (HTTPD,), "usr/local/apache2/bin", ("-D", "FOREGROUND")),
+    ):
+        port = HOST_PORT if "-p" in words else 80
+        process = Process(command=(f"/{folder}/{name}", *words), ports=(f"{port}/tcp",))
+        files = with_parents([program(f"{folder}/{name}", server)])
+        yield _named(as_list(_docker(_shell(layer(files), process=process))), *references)
+
+
+def _host_network_names() -> tuple[str, ...]:
+    return tuple(f"{STAGING}/hostnet-nginx-{architecture}:latest" for architecture in both_architectures())
+
+
+# What the demo needs comes first, and is had without the rest.
+FAMILIES = (_pauses, _demos, _single_manifests, _layered, _busyboxes, _staging, _privileges, _web_servers)
+
+
 @functools.cache
+def _family(number: int) -> tuple[Named, ...]:
+    return tuple(FAMILIES[number]())
+
+
 def catalog() -> tuple[Named, ...]:
     """Every image of the kit, built when its digests are first asked for."""
-    families = (_pauses, _busyboxes, _demos, _layered, _staging, _privileges)
-    return tuple(named for family in families for named in family())
+    return tuple(named for number in range(len(FAMILIES)) for named in _family(number))
 
 
 def find(reference: str) -> Named:
     """The image of a reference; raises KeyError for one that the kit does not make."""
     wanted = parse(reference)
-    for named in catalog():
-        if wanted in named.references:
-            return named
+    for number in range(len(FAMILIES)):
+        for named in _family(number):
+            if wanted in named.references:
+                return named
     raise KeyError(reference)

@@ -62,11 +62,12 @@ def _locked(name: str) -> Iterator[None]:
         yield
 
 
-def _cached(target: pathlib.Path, make: Callable[[pathlib.Path], None]) -> pathlib.Path:
-    """``target``, made under a temporary name by ``make`` and renamed, when it is not there yet."""
+def cached(name: str, make: Callable[[pathlib.Path], None]) -> pathlib.Path:
+    """What the cache has under ``name``, made in a folder of its own by ``make`` and renamed when it is not there yet."""
+    target = cache_root() / name
     if target.exists():
         return target
-    with _locked(target.name):
+    with _locked(name):
         if not target.exists():
             with tempfile.TemporaryDirectory(dir=cache_root()) as scratch:
                 staged = pathlib.Path(scratch, target.name)
@@ -100,7 +101,7 @@ def _pinned_go() -> pathlib.Path:
         command += ["--require-hashes", "--only-binary=:all:", "--target", str(staged), "-r", str(lock)]
         subprocess.run(command, check=True, timeout=BUILD_TIMEOUT_S)
 
-    return _cached(cache_root() / f"go-{_key(lock)}", install) / "go" / "bin" / "go"
+    return cached(f"go-{_key(lock)}", install) / "go" / "bin" / "go"
 
 
 def build(tool: Tool) -> pathlib.Path:
@@ -111,7 +112,7 @@ def build(tool: Tool) -> pathlib.Path:
         command += ["-o", str(staged), f"{CRI_TOOLS}/cmd/{tool.name}"]
         subprocess.run(command, check=True, cwd=TOOLS, env=_environment(), timeout=BUILD_TIMEOUT_S)
 
-    return _cached(cache_root() / f"{tool.name}-{_key(TOOLS / 'go.mod', TOOLS / 'go.sum')}", compile_it)
+    return cached(f"{tool.name}-{_key(TOOLS / 'go.mod', TOOLS / 'go.sum')}", compile_it)
 
 
 def cri_api_proto() -> pathlib.Path:
@@ -125,4 +126,4 @@ def cri_api_proto() -> pathlib.Path:
         )
         shutil.copyfile(pathlib.Path(json.loads(answer.stdout)["Dir"], "pkg/apis/runtime/v1/api.proto"), staged)
 
-    return _cached(cache_root() / f"api-{_key(folder / 'go.mod', folder / 'go.sum')}.proto", download)
+    return cached(f"api-{_key(folder / 'go.mod', folder / 'go.sum')}.proto", download)
