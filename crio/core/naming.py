@@ -46,6 +46,11 @@ def container_name(container: Metadata, pod: Metadata) -> str:
     return f"k8s_{name}_{pod.name}_{pod.namespace}_{pod.uid}_{container.attempt}"
 
 
+def is_layer_name(name: str) -> bool:
+    """Whether the store's layer of that name was made for one of our containers or sandboxes."""
+    return name.startswith("k8s_") and name.endswith("-layer")
+
+
 def find_id(ids: Iterable[str], wanted: str, kind: str) -> str:
     """The only id that starts with ``wanted``; raises NotFound for none, InvalidArgument for an empty or ambiguous prefix."""
     if not wanted:

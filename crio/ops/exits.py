@@ -63,6 +63,8 @@ async def on_exit(ctx: Context, object_id: str) -> None:
     """Record the end of a container or of a sandbox's infra process. May be called more than once."""
     if ctx.table.containers.get(object_id) is None:
         _infra_exit(ctx, object_id)
+        # Also for an object that was undone before its monitor wrote: nobody will ask for this file any more.
+        remove_quietly(os.path.join(ctx.settings.runtime.container_exits_dir, object_id))
         return
     async with ctx.table.lock(object_id):
         container = ctx.table.containers.get(object_id)
@@ -122,5 +124,4 @@ def _infra_exit(ctx: Context, sandbox_id: str) -> None:
         log.warning("the infra process of sandbox %s ended: the sandbox is no longer ready", sandbox_id)
         ctx.table.sandboxes.put(dataclasses.replace(sandbox, state=state))
     ctx.table.exited(sandbox_id).set()
-    remove_quietly(os.path.join(ctx.settings.runtime.container_exits_dir, sandbox_id))
 

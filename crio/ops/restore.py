@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from crio.core.errors import CriError
 from crio.core.lifecycle import ALIVE, ContainerState, SandboxEvent, SandboxState, next_sandbox_state
+from crio.core.naming import is_layer_name
 from crio.core.records import Container, Sandbox
 from crio.host import monitor, namespaces
 from crio.ops import exits, network, remove_container, stop_pod
@@ -46,7 +47,22 @@ async def restore(ctx: Context, read: Reader) -> None:
         await _restore_sandbox(ctx, sandbox)
     for container in sorted(containers, key=lambda item: item.created_at_ns):
         await _restore_container(ctx, container)
+    await _collect_garbage(ctx)
     log.info("restored %d sandboxes and %d containers", len(ctx.table.sandboxes.all()), len(ctx.table.containers.all()))
+
+
+async def _collect_garbage(ctx: Context) -> None:
+    """Remove what a daemon that died inside the store left there: layers of containers that never got a record, and data of nobody."""
+    used = {record.layer for record in ctx.store.containers()}
+    try:
+        for layer in ctx.store.layers():
+            if layer.id not in used and any(is_layer_name(name) for name in layer.names):
+                log.info("removing layer %s (%s) of a container that never was", layer.id, layer.names[0])
+                await ctx.blocking.run(ctx.store.delete_layer, layer.id)
+        for path in await ctx.blocking.run(ctx.store.garbage_collect):
+            log.info("removed %s, which no record of the store knows", path)
+    except CriError as error:
+        log.error("the store is not all cleaned up: %s", error)
 
 
 async def _drop_unrecorded(ctx: Context, store_id: str) -> None:
