@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from crio.cli.flags import CommandLine, parse_command_line
+from crio.cli.help import help_text
 from crio.core.errors import CriError, InvalidArgument, Unavailable
 
 DIAL_TIMEOUT_S = 32.0
@@ -121,7 +122,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """``crio-status ARGS`` is ``crio status ARGS``."""
     try:
         given = sys.argv[1:] if argv is None else list(argv)
-        return run_status(parse_command_line(["status", *given], os.environ))
+        line = parse_command_line(["status", *given], os.environ)
+        if line.command == "help":
+            print(help_text(line.arguments))
+            return 0
+        return run_status(line)
     except CriError as error:
         print(f"crio-status: {error.message}", file=sys.stderr)
         return 1

