@@ -113,6 +113,8 @@ class FaultyRegistry:
                 self.seen.append(request)
                 answer = await self._decide(request)
                 if not await self._send(writer, answer):
+                    if answer.hang_at is not None:
+                        await self._hang(reader)
                     break
         except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
             pass
@@ -140,9 +142,15 @@ class FaultyRegistry:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(answer.pause_s)
-        if answer.hang_at is not None:
-            await self._release.wait()
         return answer.cut_at is None and answer.hang_at is None and answer.length is None
+
+    async def _hang(self, reader: asyncio.StreamReader) -> None:
+        """Until the test says so or the client has gone."""
+        async with asyncio.TaskGroup() as group:
+            waiting = [group.create_task(self._release.wait()), group.create_task(reader.read(1))]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in waiting:
+                task.cancel()
 
     def release(self) -> None:
         """Lets hanging answers end."""

@@ -31,6 +31,7 @@ from crio.host.registry.tls import registry_context
 CONNECT_S = 30.0
 MAX_REDIRECTS = 10
 MAX_TRIES_429 = 5
+ERROR_WORDS_MAX = 300
 READ_BUFFER_BYTES = 512 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _log = logging.getLogger(__name__)
@@ -187,6 +188,12 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno).lower()
 
 
+def _bounded(words: str) -> str:
+    """The first line of an error; the words of a parser repeat what the peer sent, which may be anything and any amount of it."""
+    line = words.strip().partition("\n")[0][:ERROR_WORDS_MAX]
+    return "".join(letter if letter.isprintable() else "?" for letter in line).rstrip(":")
+
+
 @contextlib.contextmanager
 def _translated(host: str) -> Iterator[None]:
     """Turns the failures of the HTTP library into sentences."""
@@ -208,8 +215,10 @@ def _translated(host: str) -> Iterator[None]:
         raise BrokenDownload(f"registry {host!r}: connection lost: {error.strerror or error}") from error
     except aiohttp.ServerDisconnectedError as error:
         raise BrokenDownload(f"registry {host!r} closed the connection") from error
+    except aiohttp.ClientResponseError as error:
+        raise CriError(f"registry {host!r}: its answer is no HTTP: {_bounded(error.message)}") from error
     except aiohttp.ClientError as error:
-        raise CriError(f"registry {host!r}: {error}") from error
+        raise CriError(f"registry {host!r}: {_bounded(str(error)) or type(error).__name__}") from error
 
 
 class BrokenDownload(RegistryUnavailable):
