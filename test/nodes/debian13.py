@@ -81,7 +81,7 @@ class Node:
         return self.root / "usr" / "lib" / "podman"
 
     def run(self, *command: str, binds: Sequence[str] = (), check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command inside, with the folders ``binds`` at their own paths; raises AssertionError when it fails, unless not ``check``."""
+        """Run a command inside, with the folders ``binds`` at their own paths; with ``check`` it has to succeed."""
         with tempfile.TemporaryDirectory() as layer:
             words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER, "enter", str(self.root), layer]
             words += [str(len(binds)), *binds, *command]

@@ -109,7 +109,8 @@ def new_together(used: Generation, registry: RunningRegistry, tables: daemons.Ta
         folder, store = pathlib.Path(name), daemon.layout.root
         pods = Pods(cri, folder / "logs", parent)
         try:
-            yield Together(daemon, cri, make_peer(used, folder, registry.address, f"{store}/store", f"{store}/run/store"), registry.address, pods)
+            peer = make_peer(used, folder, registry.address, f"{store}/store", f"{store}/run/store")
+            yield Together(daemon, cri, peer, registry.address, pods)
         finally:
             pods.close()
             cgroups.remove_parent(parent)

@@ -123,7 +123,8 @@ class Peer:
 
     def attempt(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run one of the programs, whatever comes of it."""
-        return subprocess.run(self._found(argv), env=self.environment, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
+        words, limit_s = self._found(argv), COMMAND_TIMEOUT_S
+        return subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=limit_s, check=False)
 
     def begin(self, *argv: str) -> subprocess.Popen[str]:
         """Start one of the programs without waiting; it prints to nowhere."""
@@ -282,12 +283,13 @@ def base() -> Layer:
 
 def mark(text: str) -> Layer:
     """A layer with a file ``/etc/mark`` and a link to it."""
-    return layer([Member("etc/", kind=DIRECTORY, mode=0o755), Member("etc/mark", f"{text}\n".encode()), Member("etc/link", kind=SYMLINK, link="mark", mode=0o777)])
+    link = Member("etc/link", kind=SYMLINK, link="mark", mode=0o777)
+    return layer([Member("etc/", kind=DIRECTORY, mode=0o755), Member("etc/mark", f"{text}\n".encode()), link])
 
 
-def runnable(text: str, *more: Layer, wish: ImageWish = ImageWish()) -> SmallImage:
-    """An image that runs; ``text`` makes it different from others above a base that all have."""
-    return image_of((base(), mark(text), *more), wish)
+def runnable(text: str, *more: Layer, config: Mapping[str, object] | None = None) -> SmallImage:
+    """An image that runs; ``text`` makes it different from others above a base that all have, ``config`` is laid over its own."""
+    return image_of((base(), mark(text), *more), ImageWish(config=config or {}))
 
 
 def write_dir(image: SmallImage, folder: pathlib.Path) -> str:

@@ -16,9 +16,7 @@ from dataclasses import replace
 import pytest
 
 from crio.host.store import ContainerCreate, IdMap, InUse, StoreOptions, open_store
-from test.integration.interop.conftest import new_side
-from test.integration.interop.kit import Generation, Peer, Side, base, diff_ids, layer, make_peer, mark, runnable, verified, write_dir
-from test.support.registry import RunningRegistry
+from test.integration.interop.kit import Peer, Side, base, diff_ids, layer, mark, runnable, verified, write_dir
 from test.support.smallimages import OCI_INDEX, ImageWish, Layer, Pusher, SmallImage, image_of, index_of
 from test.support.tarbytes import CHARACTER, DIRECTORY, END, FIFO, HARDLINK, SYMLINK, Member, archive, gnu_long
 
@@ -100,12 +98,15 @@ LONG = "d" * 90 + "/" + "e" * 90 + "/" + "f" * 60
 ODD: dict[str, Callable[[], bytes]] = {
     "PAX attributes and times": lambda: archive(
         Member("odd", b"x", pax={"SCHILY.xattr.user.colour": "blue", "mtime": "1600000000.123456789", "comment": "hello"})),
-    "hard links": lambda: archive(Member("one", b"data"), Member("two", kind=HARDLINK, link="one"), Member("three", kind=HARDLINK, link="two")),
+    "hard links": lambda: archive(
+        Member("one", b"data"), Member("two", kind=HARDLINK, link="one"), Member("three", kind=HARDLINK, link="two")),
     "long names in PAX": lambda: archive(Member("d/", kind=DIRECTORY, mode=0o755), Member("short", b"y", pax={"path": LONG})),
-    "long names of GNU": lambda: archive(gnu_long(LONG.encode()), Member("short", b"y"), gnu_long(link=LONG.encode()), Member("l", kind=SYMLINK, link="x")),
+    "long names of GNU": lambda: archive(
+        gnu_long(LONG.encode()), Member("short", b"y"), gnu_long(link=LONG.encode()), Member("l", kind=SYMLINK, link="x")),
     "devices and pipes": lambda: archive(Member("null", kind=CHARACTER, major=1, minor=3), Member("pipe", kind=FIFO, mode=0o622)),
     "owners beyond the octal field": lambda: archive(Member("far", b"z", uid=3_000_000, gid=70_000, binary_numbers=True)),
-    "whiteouts": lambda: archive(Member("etc/.wh.mark"), Member("etc/", kind=DIRECTORY, mode=0o755), Member("etc/.wh..wh..opq"), Member("etc/new", b"n")),
+    "whiteouts": lambda: archive(
+        Member("etc/.wh.mark"), Member("etc/", kind=DIRECTORY, mode=0o755), Member("etc/.wh..wh..opq"), Member("etc/new", b"n")),
     "no mode and a name that is not UTF-8": lambda: archive(Member(b"caf\xe9", b"latin", mode=0)),
 }  # fmt: skip
 
@@ -153,7 +154,8 @@ def test_39_buildah_builds_on_what_we_pulled(side: Side) -> None:
     working = side.peer.buildah("from", name).strip()
     side.peer.buildah("run", "--isolation", "chroot", working, "sh", "-c", "echo built > /etc/built; rm /etc/mark")
     side.peer.buildah("commit", "--rm", working, "localhost/built:1")
-    assert side.peer.podman("run", "--rm", "localhost/built:1", "sh", "-c", "cat /etc/built; find /etc/mark /etc/link; true") == "built\n/etc/link\n"
+    script = "cat /etc/built; find /etc/mark /etc/link; true"
+    assert side.peer.podman("run", "--rm", "localhost/built:1", "sh", "-c", script) == "built\n/etc/link\n"
     built = side.here("localhost/built:1")
     root = pathlib.Path(side.store.mount_image(built.id))
     assert ((root / "etc/built").read_text(), (root / "etc/mark").exists()) == ("built\n", False)
@@ -215,7 +217,8 @@ def test_57_ids_of_layers_and_images_are_those_that_podman_computes(side: Side, 
     elsewhere.podman("pull", "--quiet", name)
     keys = ("id", "parent", "compressed-diff-digest", "compressed-size", "diff-digest", "diff-size", "compression", "uidset", "gidset")
     theirs = json.loads(pathlib.Path(elsewhere.root, "overlay-layers/layers.json").read_text())
-    assert [{key: one.get(key) for key in keys} for one in side.records("layers")] == [{key: one.get(key) for key in keys} for one in theirs]
+    ours = side.records("layers")
+    assert [{key: one.get(key) for key in keys} for one in ours] == [{key: one.get(key) for key in keys} for one in theirs]
     same_images(side, elsewhere)
     shapes = [shape(pathlib.Path(peer.root)) for peer in (side.peer, elsewhere)]
     assert shapes[0] == shapes[1]
@@ -300,8 +303,7 @@ def test_60_short_names_that_are_gone_come_back(every_side: Side) -> None:
 
 
 def test_61_artifacts_that_we_pulled_are_listed_and_copied_out(side: Side, tmp_path: pathlib.Path) -> None:
-        options = replace(side.bench.options, artifacts_dir=str(side.root / "artifacts"))
-    side.bench.options = options
+    side.bench.options = replace(side.bench.options, artifacts_dir=str(side.root / "artifacts"))
     one = Layer(b"content", b"content", "text/plain")
     wish = ImageWish(manifest={"artifactType": "application/vnd.test"})
     descriptor = {**one.descriptor(), "annotations": {"org.opencontainers.image.title": "note.txt"}}
@@ -330,7 +332,8 @@ def test_63_an_empty_signature_item_is_accepted_by_both(side: Side, tmp_path: pa
 
 def test_64_one_image_under_two_manifests_is_found_by_both_digests(side: Side) -> None:
     packed = runnable("64")
-    other = SmallImage(packed.manifest.replace(b'{"schemaVersion"', b'{ "schemaVersion"', 1), packed.media_type, packed.config, packed.layers)
+    spaced = packed.manifest.replace(b'{"schemaVersion"', b'{ "schemaVersion"', 1)
+    other = SmallImage(spaced, packed.media_type, packed.config, packed.layers)
     assert other.digest != packed.digest
     side.pull(side.push("i64", packed))
     side.pull(side.push("i64", other, "2"))
@@ -372,7 +375,11 @@ def create_container(side: Side, image_id: str, maps: tuple[IdMap, ...] = ()) ->
 
 
 PACKED: dict[str, tuple[int, str, Callable[[bytes], bytes] | None]] = {
-    "gzip": (2, "+gzip", None), "plain": (0, "", lambda tar: tar), "bzip2": (1, "", bz2.compress), "xz": (3, "", lzma.compress)}  # fmt: skip
+    "gzip": (2, "+gzip", None),
+    "plain": (0, "", lambda tar: tar),
+    "bzip2": (1, "", bz2.compress),
+    "xz": (3, "", lzma.compress),
+}
 
 
 def test_33_every_compression_is_copied_out(side: Side, tmp_path: pathlib.Path) -> None:
