@@ -12,7 +12,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from crio.cli.commands import DAEMON, ROOT, Command, is_switch, option, walk_commands
 from crio.core.errors import InvalidArgument
@@ -23,7 +23,9 @@ from crio.core.settings.findings import nearest_name
 from crio.core.settings.process import ProcessOptions
 from crio.core.settings.schema import Flag, Kind, Setting, SubTable, Value, schema_of
 from crio.host.config.load import ConfigSources
-from crio.host.registry.conffiles import RegistriesFiles
+
+if TYPE_CHECKING:
+    from crio.host.registry.conffiles import RegistriesFiles
 
 HELP: Final = option("help", False, "Show this help.", short="h")
 VERSION: Final = option("version", False, "Print the version.", short="v")
@@ -96,6 +98,8 @@ def parse_command_line(argv: Sequence[str], environ: Mapping[str, str]) -> Comma
 
 def registries_files(line: CommandLine) -> RegistriesFiles:
     """Where registries.conf and its drop-ins are, as the command line says or in their usual places."""
+    from crio.host.registry.conffiles import RegistriesFiles
+
     usual = RegistriesFiles()
     return RegistriesFiles(line.process.registries_conf or usual.conf, line.process.registries_conf_dir or usual.conf_dir)
 
