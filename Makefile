@@ -18,9 +18,9 @@ PYTEST := $(PYTHON) -m pytest
 NATIVE := crio/host/native/_native.abi3.so
 NATIVE_SOURCES := $(filter-out %/_native.c,$(wildcard crio/host/native/*.c crio/host/native/*.h)) crio/host/native/build.py
 CONTRACT := crio/cri/api_pb2.py
-RINGS := $(wildcard test/unit test/conmon test/integration)
+RINGS := $(wildcard test/unit test/conmon test/integration test/e2e)
 
-.PHONY: build deps test-deps venv dev-venv conmon launchers run up down test bench lint clean distclean
+.PHONY: build deps test-deps judges venv dev-venv conmon launchers run up down test bench lint clean distclean
 
 build: venv conmon launchers $(NATIVE) $(CONTRACT)
 
@@ -54,7 +54,12 @@ $(CONTRACT): crio/cri/api.proto requirements/build.txt | venv
 run up down: build
 	@$(PYTHON) -m hack.demo $@
 
-test: build test-deps dev-venv
+# What is fetched and compiled once for the tests, before the first of them: their time is their own, and no network later.
+judges: build test-deps dev-venv
+	@$(PYTHON) -m test.support.gotools
+	@$(PYTHON) -m test.images prepare
+
+test: judges
 	@$(PYTEST) $(RINGS) $(PYTEST_ARGS)
 
 lint: build dev-venv

@@ -10,10 +10,12 @@ declare -A GROUPS_OF=(
   [run]="runc crun containernetworking-plugins docker-registry iptables nftables iproute2 mount util-linux
          busybox-static curl ca-certificates procps"
   # What compiles the C programs and the Python environment.
-  [build]="gcc libc6-dev make nasm musl-tools linux-libc-dev python3 python3-venv python3-dev git ca-certificates
+  [build]="gcc libc6-dev make nasm musl-tools linux-libc-dev python3 python3-venv python3-dev git ca-certificates dpkg-dev
            libisal-dev libzstd-dev liblzma-dev libbz2-dev libseccomp-dev"
-  # Peers and judges: other programs that must agree with ours on formats and behaviour.
-  [test]="podman skopeo buildah containerd conmon iptables nftables"
+  # Peers and judges: other programs that must agree with ours on formats and behaviour; what the tests watch, sign, fuzz
+  # and make file systems with.
+  [test]="podman skopeo buildah containerd conmon iptables nftables conntrack strace valgrind clang libclang-rt-dev
+          gpg gpg-agent openssl zstd xz-utils e2fsprogs xfsprogs btrfs-progs debootstrap patchelf groff-base"
 )
 
 wanted=()

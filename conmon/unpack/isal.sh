@@ -2,8 +2,8 @@
 # Builds the static ISA-L library (inflate, deflate, CRC) that unpack links: isal.sh OUTPUT_DIR ARCH [CC]
 #
 # Debian 12 has only the shared library, so the sources are taken from the source distribution of the Python package
-# `isal`, which the daemon uses as well. It is fetched by the ordinary client and pinned by hash; a copy in ISAL_SDIST
-# is used instead when that is set. Needs nasm for x86_64.
+# `isal`. It is fetched by the ordinary client and pinned by hash; a copy in ISAL_SDIST
+# is used instead when that is set. Needs nasm for x86_64, and setuptools and versioningit for pip's look at its metadata.
 set -eu
 
 output=$1
@@ -19,8 +19,9 @@ if [ -n "${ISAL_SDIST:-}" ]; then
     cp "$ISAL_SDIST" "$work/isal-$version.tar.gz"
 else
     echo "isal==$version --hash=sha256:$hash" >"$work/requirements.txt"
-    "${PYTHON:-python3}" -m pip download --quiet --disable-pip-version-check --no-deps --no-binary isal --require-hashes \
-        --dest "$work" -r "$work/requirements.txt"
+    # Without isolation: pip would fetch the newest build tools, unpinned, only to read the package's name.
+    "${PYTHON:-python3}" -m pip download --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-binary isal \
+        --require-hashes --dest "$work" -r "$work/requirements.txt"
 fi
 echo "$hash  $work/isal-$version.tar.gz" | sha256sum --check --quiet
 tar -C "$work" -xzf "$work/isal-$version.tar.gz"

@@ -5,5 +5,5 @@ HOST:PORT`` uploads them to a registry under the repository paths of the origina
 is found at ``HOST:PORT/pause:3.10.1`` and a mirror entry of registries.conf is all that a runtime needs.
 
 ``layers`` makes one layer from a list of entries (hostile ones too), ``build`` makes manifests and lists of them,
-``programs`` compiles what the images contain, ``catalog`` names the images, ``layout`` and ``push`` bring them out.
+``programs`` and ``busybox`` compile what the images contain, ``catalog`` names the images, ``layout`` and ``push`` bring them out.
 """

@@ -1,10 +1,11 @@
-"""``python -m test.images build DIR | push HOST:PORT | list``"""
+"""``python -m test.images build DIR | push HOST:PORT | list | prepare``"""
 
 from __future__ import annotations
 
 import argparse
 import pathlib
 
+from test.images import busybox
 from test.images.catalog import Named, catalog, find
 from test.images.layout import write_layout
 from test.images.push import Registry
@@ -32,10 +33,14 @@ def main() -> None:
     push = verbs.add_parser("push", help="upload to a registry over plain HTTP")
     push.add_argument("address", metavar="HOST:PORT")
     push.add_argument("references", nargs="*", help="only these images")
+    verbs.add_parser("prepare", help="compile what takes long, once for this machine")
     verbs.add_parser("list", help="print references and digests")
     arguments = parser.parse_args()
     if arguments.verb == "push":
         push_all(arguments.address, tuple(arguments.references))
+        return
+    if arguments.verb == "prepare":
+        busybox.path()
         return
     named = [(str(reference), image.built) for image in catalog() for reference in image.references]
     if arguments.verb == "build":
