@@ -13,7 +13,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -224,7 +224,7 @@ class LateStatus:
 
     def _on_client(self) -> None:
         asyncio.get_running_loop().remove_reader(self._door.http)
-        self._group.create_task(self._start(), name="status server")
+        self._group.create_task(_guarded("status server", self._start()), name="status server")
 
     async def _start(self) -> None:
         from crio.status.api import StatusServer
@@ -238,6 +238,14 @@ class LateStatus:
             await self._server.stop()
         else:
             asyncio.get_running_loop().remove_reader(self._door.http)
+
+
+async def _guarded(what: str, work: Awaitable[None]) -> None:
+    """The root of a background task: a bug in it is logged and does not end the daemon with the group."""
+    try:
+        await work
+    except Exception:  # the root of a task
+        log.exception("%s failed with a bug", what)
 
 
 def _observe(method: str, seconds: float, failed: bool) -> None:
@@ -263,7 +271,7 @@ async def serve(start: Start) -> int:
         if markers.was_unclean(settings.root):
             log.info("the last daemon did not end orderly: what it was doing is looked through now")
         await restore(ctx, DiskJournal(ctx.store.container_dir).read)
-        group.create_task(network.clean_up(ctx), name="network clean-up")
+        group.create_task(_guarded("network clean-up", network.clean_up(ctx)), name="network clean-up")
         server = make_server(
             RuntimeService(ctx),
             ImageService(ctx),

@@ -7,6 +7,7 @@ Both are only hints: the receiver looks at the facts and may be called more than
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -15,6 +16,7 @@ from crio.core.records import ProcessRef
 from crio.host import inotify, monitor, process
 
 Receiver = Callable[[str], Coroutine[Any, Any, None]]
+log = logging.getLogger(__name__)
 
 
 class ExitWatch:
@@ -51,7 +53,7 @@ class ExitWatch:
 
     def _report(self, name: str) -> None:
         assert self._on_exit_file is not None
-        self._group.create_task(self._on_exit_file(name), name=f"exit of {name}")
+        self._group.create_task(_receive(self._on_exit_file, name), name=f"exit of {name}")
 
     def _on_event(self, _: str, name: str, mask: int) -> None:
         for found in os.listdir(self._directory) if mask & inotify.IN_Q_OVERFLOW else [name]:
@@ -66,4 +68,12 @@ class ExitWatch:
                 os.close(fd)
         process.reap_orphans()
         assert self._on_monitor_end is not None
-        await self._on_monitor_end(object_id)
+        await _receive(self._on_monitor_end, object_id)
+
+
+async def _receive(receiver: Receiver, object_id: str) -> None:
+    """The root of a report's task: a bug in it is logged; in the daemon's group it would end the daemon."""
+    try:
+        await receiver(object_id)
+    except Exception:  # the root of a task
+        log.exception("the end of %s cannot be put on record", object_id)

@@ -21,6 +21,7 @@ from crio.core.errors import DeadlineExceeded, Internal
 from crio.core.records import ProcessRef
 from crio.host import process
 from crio.host.files import read_bounded, remove_quietly
+from crio.host.runtime.tree import kill_tree
 
 _SYNC_LIMIT_BYTES = 1 << 16
 PID_FILE = "pidfile"
@@ -114,11 +115,14 @@ async def create(request: MonitorRequest) -> Monitored:
         try:
             for procs in request.cgroup_procs:
                 _join_cgroup(procs, child.pid)
-            os.write(start_write, b"\0")
+            with contextlib.suppress(BrokenPipeError):
+                # A monitor that ended at once has said why; that is read below.
+                os.write(start_write, b"\0")
             async with asyncio.timeout(request.timeout_s):
                 answer = await _read_answer(sync_read)
                 code = await child.wait()
         except TimeoutError as error:
+            _kill_daemon(request.bundle)
             raise DeadlineExceeded(
                 f"container {request.container_id} was not created within {request.timeout_s:g} s by {request.runtime}"
             ) from error
@@ -185,10 +189,10 @@ def _join_cgroup(procs: str, pid: int) -> None:
 
 
 def _kill_daemon(bundle: str) -> None:
-    """After a failed create: end a monitor that has already put itself into the background."""
+    """After a failed create: end a monitor that has already put itself into the background, and the runtime that it waits for."""
     monitor = read_process_ref(os.path.join(bundle, MONITOR_PID_FILE))
     if monitor is not None:
-        kill(monitor)
+        kill_tree(monitor.pid)
 
 
 def start_time(pid: int) -> int | None:
@@ -254,20 +258,27 @@ def kill(reference: ProcessRef, signal_number: int = 9) -> bool:
     return True
 
 
-def read_exit_code(persist_dir: str) -> int | None:
-    """The exit status that conmon wrote (0-255, or -1 for unknown), None while there is none."""
-    try:
-        return int(read_bounded(os.path.join(persist_dir, "exit"), 32))
-    except (OSError, ValueError):
-        return None
+def exit_files(container_id: str, persist_dir: str, exits_dir: str) -> tuple[str, str]:
+    """Where conmon writes the exit status: beside the record, and for whoever watches. On a full disk one of them may be empty."""
+    return os.path.join(persist_dir, "exit"), os.path.join(exits_dir, container_id)
 
 
-def exit_time_ns(persist_dir: str) -> int:
+def read_exit_code(files: tuple[str, ...]) -> int | None:
+    """The exit status in the first of the files that has one (0-255, or -1 for unknown), None while there is none."""
+    for path in files:
+        try:
+            return int(read_bounded(path, 32))
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def exit_time_ns(files: tuple[str, ...]) -> int:
     """When the exit status was written, in nanoseconds since the epoch; 0 without one."""
-    try:
-        return os.stat(os.path.join(persist_dir, "exit")).st_mtime_ns
-    except OSError:
-        return 0
+    for path in files:
+        with contextlib.suppress(OSError):
+            return os.stat(path).st_mtime_ns
+    return 0
 
 
 def was_oom_killed(bundle: str, persist_dir: str) -> bool:

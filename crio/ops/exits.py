@@ -42,7 +42,7 @@ async def check(ctx: Context, object_id: str) -> None:
         return
     if container.state not in ALIVE:
         return
-    if monitor.read_exit_code(ctx.store.container_dir(object_id)) is not None:
+    if monitor.read_exit_code(_exit_files(ctx, object_id)) is not None:
         await on_exit(ctx, object_id)
         return
     fd = monitor.open_pid_fd(container.process)
@@ -70,25 +70,30 @@ async def on_exit(ctx: Context, object_id: str) -> None:
         container = ctx.table.containers.get(object_id)
         if container is None or container.state not in ALIVE:
             return
-        persist_dir = ctx.store.container_dir(object_id)
-        code = await _exit_code(persist_dir, monitor.is_alive(container.monitor))
-        ctx.table.containers.put(_ended(container, persist_dir, code))
+        files = _exit_files(ctx, object_id)
+        code = await _exit_code(files, monitor.is_alive(container.monitor))
+        ctx.table.containers.note(_ended(container, files, code))
         ctx.table.exited(object_id).set()
         remove_quietly(os.path.join(ctx.settings.runtime.container_exits_dir, object_id))
         with contextlib.suppress(OSError):
             await ctx.blocking.run(ctx.store.unmount, object_id)
 
 
-async def _exit_code(persist_dir: str, monitor_lives: bool) -> int | None:
-    code = monitor.read_exit_code(persist_dir)
+def _exit_files(ctx: Context, container_id: str) -> tuple[str, str]:
+    return monitor.exit_files(container_id, ctx.store.container_dir(container_id), ctx.settings.runtime.container_exits_dir)
+
+
+async def _exit_code(files: tuple[str, str], monitor_lives: bool) -> int | None:
+    code = monitor.read_exit_code(files)
     if code is not None or not monitor_lives:
         return code
     watch_end = asyncio.get_running_loop().time() + FILE_GRACE_S
     appeared = asyncio.Event()
     watch = inotify.DirectoryWatch(lambda *_: appeared.set())
     try:
-        watch.add(persist_dir, inotify.IN_MOVED_TO | inotify.IN_CLOSE_WRITE)
-        while (code := monitor.read_exit_code(persist_dir)) is None:
+        for path in files:
+            watch.add(os.path.dirname(path), inotify.IN_MOVED_TO | inotify.IN_CLOSE_WRITE)
+        while (code := monitor.read_exit_code(files)) is None:
             left = watch_end - asyncio.get_running_loop().time()
             if left <= 0:
                 return None
@@ -103,14 +108,14 @@ async def _exit_code(persist_dir: str, monitor_lives: bool) -> int | None:
         watch.close()
 
 
-def _ended(container: Container, persist_dir: str, code: int | None) -> Container:
+def _ended(container: Container, files: tuple[str, str], code: int | None) -> Container:
     lost = code is None or code < 0
     return dataclasses.replace(
         container,
         state=next_container_state(container.id, container.state, ContainerEvent.EXIT),
-        finished_at_ns=monitor.exit_time_ns(persist_dir) or time.time_ns(),
+        finished_at_ns=monitor.exit_time_ns(files) or time.time_ns(),
         exit_code=LOST_EXIT_CODE if code is None or code < 0 else code,
-        oom_killed=monitor.was_oom_killed(container.bundle, persist_dir),
+        oom_killed=monitor.was_oom_killed(container.bundle, os.path.dirname(files[0])),
         message="the exit status is lost: the monitor ended before it could write it" if lost else container.message,
     )
 
@@ -122,6 +127,6 @@ def _infra_exit(ctx: Context, sandbox_id: str) -> None:
     state = next_sandbox_state(sandbox.id, sandbox.state, SandboxEvent.INFRA_EXIT)
     if state is not sandbox.state:
         log.warning("the infra process of sandbox %s ended: the sandbox is no longer ready", sandbox_id)
-        ctx.table.sandboxes.put(dataclasses.replace(sandbox, state=state))
+        ctx.table.sandboxes.note(dataclasses.replace(sandbox, state=state))
     ctx.table.exited(sandbox_id).set()
 

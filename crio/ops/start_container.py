@@ -48,5 +48,5 @@ async def _start(ctx: Context, container: Container, running: ContainerState) ->
             exit_code=128,
             message=error.message,
         )
-        ctx.table.containers.put(failed)
+        ctx.table.containers.note(failed)
         raise

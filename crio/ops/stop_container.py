@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import signal
 from dataclasses import dataclass
 from typing import Final
@@ -25,6 +26,7 @@ from crio.ops.stages import stage
 
 KILL_WAIT_S: Final = 120.0
 KILL_REPEAT_S: Final = 2.0
+_NUMBER: Final = re.compile(r"[0-9]{1,3}")
 log = logging.getLogger(__name__)
 
 
@@ -94,6 +96,8 @@ async def _stop(ctx: Context, container: Container, stop: _Stop) -> None:
     async with ctx.table.lock(container.id):
         # A start that runs now ends first; what it leaves is what is stopped.
         container = ctx.table.containers.find(container.id)
+    if container.state not in ALIVE:
+        return
     if container.state is ContainerState.PAUSED:
         await ctx.handlers.get(container.handler).runtime.resume(container.id)
     exited = ctx.table.exited(container.id)
@@ -144,13 +148,17 @@ async def _signal(ctx: Context, container: Container, number: int) -> None:
 
 
 def signal_number(name: str) -> int:
-    """The number of a signal name (with or without ``SIG``) or number; TERM when it cannot be understood."""
+    """The number of a signal name (with or without ``SIG``) or number; TERM when it cannot be understood.
+
+    The name may be an image's and hold anything: what comes out is a signal that the kernel has.
+    """
     text = name.strip().upper().removeprefix("SIG")
-    if text.isascii() and text.isdigit() and 0 < int(text) <= 64:
+    if _NUMBER.fullmatch(text) and 0 < int(text) <= signal.SIGRTMAX:
         return int(text)
     for base, start, sign in (("RTMIN", signal.SIGRTMIN, 1), ("RTMAX", signal.SIGRTMAX, -1)):
-        rest = text.removeprefix(base).lstrip("+-")
-        if text.startswith(base) and (not rest or rest.isdigit()):
-            return start + sign * int(rest or 0)
+        rest = text.removeprefix(base).lstrip("+-") or "0"
+        if text.startswith(base) and _NUMBER.fullmatch(rest):
+            number = start + sign * int(rest)
+            return number if signal.SIGRTMIN <= number <= signal.SIGRTMAX else int(signal.SIGTERM)
     found = getattr(signal, f"SIG{text}", None)
     return int(found) if isinstance(found, signal.Signals) else int(signal.SIGTERM)

@@ -65,7 +65,7 @@ async def _stop(ctx: Context, sandbox: Sandbox, timeout_s: float) -> None:
         if sandbox.state is SandboxState.CREATING:
             raise FailedPrecondition(f"cannot stop sandbox {sandbox.id}: it is still being created")
         state = next_sandbox_state(sandbox.id, sandbox.state, SandboxEvent.STOP)
-        sandbox = ctx.table.sandboxes.put(dataclasses.replace(sandbox, state=state))
+        sandbox = ctx.table.sandboxes.note(dataclasses.replace(sandbox, state=state))
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_disconnect(ctx, sandbox), name=f"network down {sandbox.id}")
@@ -80,7 +80,7 @@ async def _stop(ctx: Context, sandbox: Sandbox, timeout_s: float) -> None:
     async with ctx.table.lock(sandbox.id):
         sandbox = ctx.table.sandboxes.find(sandbox.id)
         state = next_sandbox_state(sandbox.id, sandbox.state, SandboxEvent.STOPPED)
-        ctx.table.sandboxes.put(dataclasses.replace(sandbox, state=state, network_up=False))
+        ctx.table.sandboxes.note(dataclasses.replace(sandbox, state=state, network_up=False))
 
 
 def release(sandbox: Sandbox) -> None:

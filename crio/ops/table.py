@@ -7,6 +7,7 @@ object's lock keeps two operations on the same object apart, and a sandbox's loc
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
@@ -15,13 +16,14 @@ from crio.core.naming import ID_LENGTH, find_id
 from crio.core.records import Container, Sandbox
 
 R = TypeVar("R", Sandbox, Container)
+log = logging.getLogger(__name__)
 
 
 class Journal(Protocol):
     """Where records go to survive the daemon."""
 
     def save(self, record: Sandbox | Container) -> None:
-        """Write the record durably against a crash of this process."""
+        """Write the record durably against a crash of this process; raises CriError."""
 
     def forget(self, record_id: str) -> None:
         """Remove it; no error when it is gone."""
@@ -41,10 +43,19 @@ class Shelf(Generic[R]):
         return len(self._by_id)
 
     def put(self, record: R) -> R:
-        """Save the record and show it to readers; returns it."""
+        """Save the record and show it to readers; returns it. Raises CriError when it cannot be saved, and then shows nothing."""
         self._journal.save(record)
         self.load(record)
         return record
+
+    def note(self, record: R) -> R:
+        """``put`` for what has happened already: a disk that cannot take it is logged, and the next start finds the fact anew."""
+        try:
+            return self.put(record)
+        except CriError as error:
+            log.error("%s: shown, but not kept", error)
+            self.load(record)
+            return record
 
     def load(self, record: R) -> None:
         """Show a record that is on disk already."""

@@ -179,7 +179,7 @@ PULLS = {
     "a digest that no registry has": (
         f"{{address}}/crio-test/busybox@sha256:{'0' * 64}",
         grpc.StatusCode.NOT_FOUND,
-        "crio-test/busybox@sha256:0000",
+        "sha256:0000",
     ),
 }
 

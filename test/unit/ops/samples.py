@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crio.core import config as core
+from crio.core.errors import ResourceExhausted
 from crio.core.lifecycle import ContainerState, SandboxState
 from crio.core.records import Container, Sandbox
 
@@ -49,9 +50,9 @@ class Memory:
         self.full = False
 
     def save(self, record: Sandbox | Container) -> None:
-        """Keep the record; raises OSError when the journal is to be full."""
+        """Keep the record; raises ResourceExhausted when the journal is to be full."""
         if self.full:
-            raise OSError(28, "No space left on device")
+            raise ResourceExhausted("No space left on device")
         self.saved[record.id] = record
 
     def forget(self, record_id: str) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from crio.core.errors import InvalidArgument, NotFound
+from crio.core.errors import InvalidArgument, NotFound, ResourceExhausted
 from crio.core.lifecycle import SandboxState
 from crio.ops.table import Table, reason_of
 from test.unit.ops.samples import Memory, container, sandbox
@@ -82,11 +82,22 @@ def test_a_name_taken_over_stays_with_its_new_owner(table: Table) -> None:
 def test_a_record_that_cannot_be_saved_is_not_shown(table: Table, journal: Memory) -> None:
     journal.full = True
     before = table.sandboxes.all()
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(ResourceExhausted, match="No space left"):
         table.sandboxes.put(sandbox(0x41))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(ResourceExhausted, match="No space left"):
         table.sandboxes.put(sandbox(0x11, SandboxState.NOTREADY))
     assert table.sandboxes.all() == before
+
+
+def test_what_has_happened_is_shown_even_if_it_cannot_be_saved(
+    table: Table, journal: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.full = True
+    stopped = sandbox(0x11, SandboxState.NOTREADY)
+    assert table.sandboxes.note(stopped) == stopped
+    assert table.sandboxes.get(stopped.id) == stopped
+    assert journal.saved[stopped.id].state is SandboxState.READY
+    assert "No space left on device: shown, but not kept" in caplog.text
 
 
 def test_loading_does_not_save(table: Table, journal: Memory) -> None:
