@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -16,6 +17,7 @@ from crio.core.records import ProcessRef
 from crio.host import inotify, monitor, process
 
 Receiver = Callable[[str], Coroutine[Any, Any, None]]
+_ID = re.compile(r"[0-9a-f]{64}")
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +36,7 @@ class ExitWatch:
         """Watch from now on; names that are in the directory already are reported too."""
         self._on_exit_file, self._on_monitor_end = on_exit_file, on_monitor_end
         self._watch = inotify.DirectoryWatch(self._on_event)
-        self._watch.add(self._directory, inotify.IN_MOVED_TO | inotify.IN_CLOSE_WRITE)
+        self._watch.add(self._directory, inotify.IN_MOVED_TO)
         for name in os.listdir(self._directory):
             self._report(name)
 
@@ -52,6 +54,9 @@ class ExitWatch:
         task.add_done_callback(lambda _: self._monitors.pop(object_id, None))
 
     def _report(self, name: str) -> None:
+        if _ID.fullmatch(name) is None:
+            # A monitor's temporary file: it gets its name by rename, and touching it before would cost the exit status.
+            return
         assert self._on_exit_file is not None
         self._group.create_task(_receive(self._on_exit_file, name), name=f"exit of {name}")
 
