@@ -22,7 +22,6 @@ from crio.core.records import ProcessRef
 from crio.host import process
 from crio.host.files import read_bounded, remove_quietly
 from crio.host.runtime.tree import kill_tree
-from crio.host.runtime.tree import kill_tree
 
 _SYNC_LIMIT_BYTES = 1 << 16
 PID_FILE = "pidfile"
@@ -117,8 +116,6 @@ async def create(request: MonitorRequest) -> Monitored:
             for procs in request.cgroup_procs:
                 _join_cgroup(procs, child.pid)
             with contextlib.suppress(BrokenPipeError):
-                # A monitor that ended at once has said why; that is read below.
-                with contextlib.suppress(BrokenPipeError):
                 # A monitor that ended at once has said why; that is read below.
                 os.write(start_write, b"\0")
             async with asyncio.timeout(request.timeout_s):

@@ -27,7 +27,6 @@ from crio.ops.stages import stage
 KILL_WAIT_S: Final = 120.0
 KILL_REPEAT_S: Final = 2.0
 _NUMBER: Final = re.compile(r"[0-9]{1,3}")
-_NUMBER: Final = re.compile(r"[0-9]{1,3}")
 log = logging.getLogger(__name__)
 
 
