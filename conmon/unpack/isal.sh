@@ -3,7 +3,7 @@
 #
 # Debian 12 has only the shared library, so the sources are taken from the source distribution of the Python package
 # `isal`. It is fetched by the ordinary client and pinned by hash; a copy in ISAL_SDIST
-# is used instead when that is set. Needs nasm for x86_64, and setuptools and versioningit for pip's look at its metadata.
+# is used instead when that is set. Needs nasm for x86_64, and setuptools and setuptools-scm for pip's look at its metadata.
 set -eu
 
 output=$1
