@@ -9,7 +9,8 @@ struct field {
 
 static const struct field name_field = {0, 100}, mode_field = {100, 8}, uid_field = {108, 8}, gid_field = {116, 8},
                           size_field = {124, 12}, mtime_field = {136, 12}, sum_field = {148, 8}, link_field = {157, 100},
-                          magic_field = {257, 8}, major_field = {329, 8}, minor_field = {337, 8}, prefix_field = {345, 155};
+                          magic_field = {257, 8}, major_field = {329, 8}, minor_field = {337, 8}, prefix_field = {345, 155},
+                          atime_field = {345, 12}, ctime_field = {357, 12};
 
 enum { TYPE_AT = 156, STAR_PREFIX_BYTES = 131, STAR_TRAILER_AT = 508 };
 
@@ -90,6 +91,28 @@ static enum header_style style_of(const uint8_t *block)
     return memcmp(magic, "ustar  ", 8) == 0 ? STYLE_GNU : STYLE_OLD;
 }
 
+static bool is_number_or_empty(const uint8_t *block, struct field field)
+{
+    int64_t ignored;
+
+    return block[field.at] == 0 || header_number(block + field.at, field.length, &ignored) == 0;
+}
+
+/*
+ * The image tools before 2017 wrote long names as in ustar but with GNU's magic, whose headers have two times in that place.
+ * What is no time and plain ASCII is such a prefix. Readers of the other tools know this, too.
+ */
+static bool has_prefix_despite_gnu(const uint8_t *block)
+{
+    if (is_number_or_empty(block, atime_field) && is_number_or_empty(block, ctime_field))
+        return false;
+    for (size_t i = 0; i < prefix_field.length && block[prefix_field.at + i] != 0; i++) {
+        if (block[prefix_field.at + i] >= 0x80)
+            return false;
+    }
+    return true;
+}
+
 static void copy_name(struct tar_header *out, const uint8_t *block, enum header_style style)
 {
     struct field prefix = prefix_field;
@@ -97,7 +120,7 @@ static void copy_name(struct tar_header *out, const uint8_t *block, enum header_
 
     if (style == STYLE_STAR)
         prefix.length = STAR_PREFIX_BYTES;
-    if (style == STYLE_USTAR || style == STYLE_STAR) {
+    if (style == STYLE_USTAR || style == STYLE_STAR || (style == STYLE_GNU && has_prefix_despite_gnu(block))) {
         copy_text(out->name, block, prefix);
         length = strlen(out->name);
         if (length > 0)

@@ -103,10 +103,25 @@ static void test_numbers(void)
     }
 }
 
-static void make_block(uint8_t block[TAR_BLOCK], const char *magic)
+static void set_sum(uint8_t block[TAR_BLOCK])
 {
     unsigned sum = 0;
 
+    memset(block + 148, ' ', 8);
+    for (size_t i = 0; i < TAR_BLOCK; i++)
+        sum += block[i];
+    snprintf((char *)block + 148, 8, "%06o", sum);
+}
+
+static void fill_prefix(uint8_t block[TAR_BLOCK], const char *text)
+{
+    memset(block + 345, 0, 155);
+    memcpy(block + 345, text, strlen(text));
+    set_sum(block);
+}
+
+static void make_block(uint8_t block[TAR_BLOCK], const char *magic)
+{
     memset(block, 0, TAR_BLOCK);
     memset(block, 'n', 100);
     memcpy(block + 100, "0000644", 8);
@@ -117,10 +132,7 @@ static void make_block(uint8_t block[TAR_BLOCK], const char *magic)
     block[156] = '0';
     memcpy(block + 257, magic, 8);
     memset(block + 345, 'p', 155);
-    memset(block + 148, ' ', 8);
-    for (size_t i = 0; i < TAR_BLOCK; i++)
-        sum += block[i];
-    snprintf((char *)block + 148, 8, "%06o", sum);
+    set_sum(block);
 }
 
 static void test_header(void)
@@ -134,6 +146,10 @@ static void test_header(void)
     CHECK(header_parse(block, &header, &problem) == HEADER_OK);
     CHECK(strlen(header.name) == 256 && header.name[155] == '/' && header.size == 10 && header.mode == 0644);
     make_block(block, "ustar  ");
+    CHECK(header_parse(block, &header, &problem) == HEADER_OK && strlen(header.name) == 256);
+    fill_prefix(block, "14700000000");
+    CHECK(header_parse(block, &header, &problem) == HEADER_OK && strlen(header.name) == 100);
+    fill_prefix(block, "caf\xc3\xa9");
     CHECK(header_parse(block, &header, &problem) == HEADER_OK && strlen(header.name) == 100);
     block[0] ^= 1;
     CHECK(header_parse(block, &header, &problem) == HEADER_BAD && problem);

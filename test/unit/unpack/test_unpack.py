@@ -122,7 +122,15 @@ ACCEPTED: dict[str, Accepted] = {
         {"päth": "link 0:0 -> " + "z" * 200},
     ),
     "a ustar prefix": Accepted(archive(Member("x", b"1", prefix="p/q")), {"p": "dir 755 0:0", "p/q": "dir 755 0:0", "p/q/x": F + "b'1'"}),
-    "no prefix in GNU headers": Accepted(archive(Member("x", b"1", prefix="p/q", magic=GNU)), {"x": F + "b'1'"}),
+    "a prefix in GNU headers, as old image tools wrote it": Accepted(
+        archive(Member("x", b"1", prefix="p/q", magic=GNU)), {"p": "dir 755 0:0", "p/q": "dir 755 0:0", "p/q/x": F + "b'1'"}
+    ),
+    "times in GNU headers are no prefix": Accepted(
+        archive(Member("x", b"1", prefix="14700000000\x0014700000000", magic=GNU)), {"x": F + "b'1'"}
+    ),
+    "a prefix in GNU headers that is not ASCII is none": Accepted(
+        archive(Member("x", b"1", prefix="p\xe4/q", magic=GNU)), {"x": F + "b'1'"}
+    ),
     "old headers, where a slash makes a directory": Accepted(
         archive(Member("d/", kind="\0", magic=OLD, mode=0o755), Member("f", b"1", kind="\0", magic=OLD)),
         {"d": "dir 755 0:0", "f": F + "b'1'"},
