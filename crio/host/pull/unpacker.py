@@ -23,6 +23,9 @@ from crio.host.registry.pipe import PipeFeed, ReaderGone
 from crio.host.store.port import StagedLayer
 
 
+SPARE_SHARE = 50
+
+
 class UnpackerKilled(Internal):
     """Somebody killed the unpacker: a person, or the kernel for lack of memory. It says nothing about the layer."""
 
@@ -79,6 +82,7 @@ async def fetch_and_unpack(
 
 def _start(options: UnpackOptions, job: LayerJob, staged: StagedLayer, spawn: process.SpawnOptions) -> process.Child:
     argv = [options.program, "--root", staged.diff_path, "--tar-split", staged.tar_split_path]
+    argv += ["--max-bytes", str(_room_bytes(staged.diff_path))]
     if options.seconds:
         argv += ["--max-seconds", str(options.seconds)]
     if job.blob.size_bytes != UNKNOWN_SIZE:
@@ -93,6 +97,12 @@ def _start(options: UnpackOptions, job: LayerJob, staged: StagedLayer, spawn: pr
         return process.spawn(argv, spawn)
     except OSError as error:
         raise Internal(f"cannot execute {options.program!r}: {error.strerror}") from error
+
+
+def _room_bytes(path: str) -> int:
+    """What one layer may write: what is free now, but for a small part of the file system that the node needs to live on."""
+    disk = os.statvfs(path)
+    return max(1, disk.f_bavail - disk.f_blocks // SPARE_SHARE) * disk.f_frsize
 
 
 def _silent_death(returncode: int, title: str, words: str) -> CriError:
