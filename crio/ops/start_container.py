@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 
@@ -49,4 +50,8 @@ async def _start(ctx: Context, container: Container, running: ContainerState) ->
             message=error.message,
         )
         ctx.table.containers.note(failed)
+        ctx.table.exited(container.id).set()
+        # A start that overstayed may still come true, and crun removes nothing that it has only created.
+        with contextlib.suppress(CriError):
+            await handler.runtime.delete(container.id, force=True)
         raise
