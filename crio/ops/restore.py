@@ -28,6 +28,7 @@ async def restore(ctx: Context, read: Reader) -> None:
     """Fill the table from disk. Sandboxes come first, so that every container finds its own."""
     sandboxes: list[Sandbox] = []
     containers: list[Container] = []
+    unrecorded: list[str] = []
     for found in ctx.store.containers():
         mark = is_ours(found.metadata)
         if mark is None:
@@ -38,17 +39,37 @@ async def restore(ctx: Context, read: Reader) -> None:
             log.error("the record of %s cannot be read and is left alone: %s", found.id, error)
             continue
         if record is None:
-            await _drop_unrecorded(ctx, found.id)
+            unrecorded.append(found.id)
         elif isinstance(record, Sandbox):
             sandboxes.append(record)
         else:
             containers.append(record)
+    # All are known before the first wait: exits that are reported from then on find their containers.
     for sandbox in sorted(sandboxes, key=lambda item: item.created_at_ns):
-        await _restore_sandbox(ctx, sandbox)
+        ctx.table.sandboxes.load(sandbox)
     for container in sorted(containers, key=lambda item: item.created_at_ns):
-        await _restore_container(ctx, container)
+        ctx.table.containers.load(container)
+    for store_id in unrecorded:
+        await _drop_unrecorded(ctx, store_id)
+    await _restore_all(ctx)
     await _collect_garbage(ctx)
     log.info("restored %d sandboxes and %d containers", len(ctx.table.sandboxes.all()), len(ctx.table.containers.all()))
+
+
+async def _restore_all(ctx: Context) -> None:
+    """Each record for itself: one that cannot be restored is shown as something to remove, and stops nothing."""
+    for sandbox in ctx.table.sandboxes.all():
+        try:
+            await _restore_sandbox(ctx, sandbox)
+        except (CriError, OSError) as error:
+            log.error("sandbox %s is not restored in full, remove it: %s", sandbox.id, error)
+            ctx.table.sandboxes.load(dataclasses.replace(sandbox, state=SandboxState.NOTREADY))
+    for container in ctx.table.containers.all():
+        try:
+            await _restore_container(ctx, container.id)
+        except (CriError, OSError) as error:
+            log.error("container %s is not restored in full, remove it: %s", container.id, error)
+            ctx.table.containers.load(dataclasses.replace(container, state=ContainerState.UNKNOWN))
 
 
 async def _collect_garbage(ctx: Context) -> None:
@@ -75,7 +96,6 @@ async def _drop_unrecorded(ctx: Context, store_id: str) -> None:
 
 
 async def _restore_sandbox(ctx: Context, sandbox: Sandbox) -> None:
-    ctx.table.sandboxes.load(sandbox)
     if sandbox.state is SandboxState.CREATING:
         await _undo_sandbox(ctx, sandbox)
         return
@@ -83,7 +103,7 @@ async def _restore_sandbox(ctx: Context, sandbox: Sandbox) -> None:
         for event in (SandboxEvent.STOP, SandboxEvent.STOPPED):
             sandbox = dataclasses.replace(sandbox, state=next_sandbox_state(sandbox.id, sandbox.state, event))
         log.info("sandbox %s lost its namespaces or its infra process: it is no longer ready", sandbox.id)
-        ctx.table.sandboxes.put(sandbox)
+        ctx.table.sandboxes.note(sandbox)
     if sandbox.infra_process is not None:
         if monitor.is_alive(sandbox.infra_process):
             ctx.exits.watch_monitor(sandbox.id, sandbox.infra_monitor)
@@ -108,8 +128,18 @@ async def _undo_sandbox(ctx: Context, sandbox: Sandbox) -> None:
     await stop_pod.discard(ctx, sandbox)
 
 
-async def _restore_container(ctx: Context, container: Container) -> None:
-    ctx.table.containers.load(container)
+def _waits_for_start(ctx: Context, container: Container) -> bool:
+    try:
+        return ctx.handlers.get(container.handler).runtime.waits_for_start(container.id)
+    except CriError:
+        # Its handler is configured no more; it runs all the same.
+        return False
+
+
+async def _restore_container(ctx: Context, container_id: str) -> None:
+    container = ctx.table.containers.get(container_id)
+    if container is None:
+        return
     if container.state is ContainerState.CREATING:
         log.info("undoing container %s (%s), which was still being created", container.id, container.name)
         await remove_container.discard(ctx, container)
@@ -118,6 +148,9 @@ async def _restore_container(ctx: Context, container: Container) -> None:
         ctx.table.exited(container.id).set()
         return
     if monitor.is_alive(container.process):
+        if container.state is ContainerState.RUNNING and _waits_for_start(ctx, container):
+            log.info("container %s was about to be started: it is still only created", container.id)
+            ctx.table.containers.note(dataclasses.replace(container, state=ContainerState.CREATED, started_at_ns=0))
         ctx.exits.watch_monitor(container.id, container.monitor)
     else:
         await exits.on_exit(ctx, container.id)

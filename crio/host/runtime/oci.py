@@ -100,6 +100,10 @@ class OciRuntime:
         """Let a created container run; raises NotFound, FailedPrecondition or Internal with the runtime's reason."""
         await self._verb("start", container_id)
 
+    def waits_for_start(self, container_id: str) -> bool:
+        """Whether a container is created and was not let run: both runtimes keep this fifo until then, and judge by it themselves."""
+        return os.path.exists(os.path.join(self.command.root, container_id, "exec.fifo"))
+
     async def kill(self, container_id: str, signal_number: int, *, all_processes: bool = False) -> None:
         """Send a signal to the first process, or to all; one that has ended is no error. Raises NotFound, Internal."""
         words = ["--all"] if all_processes else []
