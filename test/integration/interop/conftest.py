@@ -11,13 +11,14 @@ import pytest
 from crio.host import syscalls
 from test.images.catalog import PAUSE
 from test.integration.cri import cgroups
-from test.integration.cri.kit import Pods
+from test.integration.cri.kit import Pods, processes_with
 from test.integration.interop.kit import Generation, Peer, Side, Together, generation, make_peer
 from test.integration.pull.kit import open_bench
 from test.support import daemon as daemons
 from test.support import leaks
 from test.support.cri import Cri
 from test.support.registry import RunningRegistry, running
+from test.support.waiting import eventually
 
 GENERATIONS = ("old", "new")
 
@@ -61,7 +62,9 @@ def new_side(used: Generation, registry: str) -> Iterator[Side]:
 
 
 def detach_below(folder: str) -> None:
-    """Take away every mount that a test or a tool left below a folder."""
+    """Take away every mount that a test or a tool left below a folder, once no process works there: podman run returns
+    before the program that podman's monitor calls to clean up has ended."""
+    eventually(lambda: processes_with(f"{folder}/") == [], 20, f"the tools have ended with {folder}")
     lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
     for point in sorted((line.split()[4] for line in lines), key=len, reverse=True):
         if point.startswith(f"{folder}/"):
@@ -111,6 +114,9 @@ def new_together(used: Generation, registry: RunningRegistry, tables: daemons.Ta
         try:
             peer = make_peer(used, folder, registry.address, f"{store}/store", f"{store}/run/store")
             yield Together(daemon, cri, peer, registry.address, pods)
+            pods.close()
+            peer.check("--quick")
+            eventually(lambda: processes_with(f"{name}/home") == [], 20, "the tools have ended")
         finally:
             pods.close()
             cgroups.remove_parent(parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import functools
 import gzip
 import json
@@ -252,6 +253,20 @@ class Together:
         pod.stop()
         pod.remove()
         return lines
+
+
+def edit(peer: Peer, kind: str, change: Callable[[list[dict[str, Any]]], object], token: bool = True) -> None:
+    """Change an index by hand, under its lock and with a new token, as another program would."""
+    folder = pathlib.Path(peer.root, f"{peer.driver}-{kind}")
+    with (folder / f"{kind}.lock").open("r+b") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        found = json.loads((folder / f"{kind}.json").read_text())
+        change(found)
+        (folder / ".tmp-edit").write_text(json.dumps(found, indent=1))
+        if token:
+            lock.write(os.urandom(64))
+            lock.flush()
+        (folder / ".tmp-edit").rename(folder / f"{kind}.json")
 
 
 def tar_of(files: Files | Sequence[Member]) -> bytes:
