@@ -117,6 +117,14 @@ static void accept_clients(struct attach *attach)
     }
 }
 
+void attach_catch_up(struct attach *attach)
+{
+    if (attach->listen_fd >= 0 && attach->loop->timers[TIMER_ACCEPT].due_ns == 0) {
+        attach->accept_pending = true;
+        accept_clients(attach);
+    }
+}
+
 static bool send_packet(struct client *client, uint8_t stream, const char *data, size_t length)
 {
     struct iovec vector[2] = {{.iov_base = &stream, .iov_len = 1},

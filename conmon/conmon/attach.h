@@ -48,6 +48,10 @@ struct attach {
 /* Listen on `listen_fd` (taken). Returns 0 or a negative errno. */
 int attach_start(struct attach *attach, int listen_fd);
 
+/* Take the clients that have connected by now. Called between reading output and sending it: whoever connected before the
+ * container wrote something gets it. */
+void attach_catch_up(struct attach *attach);
+
 /* Send one read of the container's output to all clients. `stream` is 2 or 3. */
 void attach_send(struct attach *attach, uint8_t stream, const char *data, size_t length);
 

@@ -95,6 +95,7 @@ static void hand_out(struct stream *stream, size_t length, bool more)
     size_t total = stream->carried + length;
     size_t left;
 
+    attach_catch_up(streams->attach);
     attach_send(streams->attach, stream->index == 0 ? 2 : 3, stream->data + stream->carried, length);
     left = logs_write(streams->logs, stream->index, stream->data, total, !more);
     if (left > 0) {
