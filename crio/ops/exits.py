@@ -14,6 +14,8 @@ import os
 import time
 from typing import Final
 
+from crio.core.config import NamespaceMode
+from crio.core.errors import CriError
 from crio.core.lifecycle import (
     ALIVE,
     ContainerEvent,
@@ -72,11 +74,16 @@ async def on_exit(ctx: Context, object_id: str) -> None:
             return
         files = _exit_files(ctx, object_id)
         code = await _exit_code(files, monitor.is_alive(container.monitor))
+        if container.config.security.namespaces.pid is not NamespaceMode.CONTAINER:
+            # In a shared pid namespace nothing else ends what the first process has left behind.
+            ctx.cgroups.kill(container.cgroup_path)
         ctx.table.containers.note(_ended(container, files, code))
         ctx.table.exited(object_id).set()
         remove_quietly(os.path.join(ctx.settings.runtime.container_exits_dir, object_id))
-        with contextlib.suppress(OSError):
+        try:
             await ctx.blocking.run(ctx.store.unmount, object_id)
+        except CriError as error:
+            log.warning("container %s has ended and stays mounted until its removal: %s", object_id, error)
 
 
 def _exit_files(ctx: Context, container_id: str) -> tuple[str, str]:

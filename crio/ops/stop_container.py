@@ -15,7 +15,6 @@ import signal
 from dataclasses import dataclass
 from typing import Final
 
-from crio.core.config import NamespaceMode
 from crio.core.errors import CriError, Internal, NotFound
 from crio.core.lifecycle import ALIVE, ContainerState
 from crio.core.records import Container
@@ -109,8 +108,6 @@ async def _stop(ctx: Context, container: Container, stop: _Stop) -> None:
     if not exited.is_set():
         with stage("container kill"):
             await _kill(ctx, container, exited)
-    if container.config.security.namespaces.pid is NamespaceMode.NODE:
-        ctx.cgroups.kill(container.cgroup_path)
 
 
 async def _wait_exit(exited: asyncio.Event, stop: _Stop) -> None:

@@ -105,7 +105,9 @@ class CgroupManager:
         return tuple(sorted(found))
 
     def kill(self, path: str) -> None:
-        """Kill everything in a cgroup and below it. What hangs in the kernel stays."""
+        """Kill everything in a cgroup and below it, never in the root. What hangs in the kernel stays."""
+        if not path.strip("/"):
+            return
         if self._facts.unified:
             try:
                 _write(f"{self._facts.v2_mount}{path}/cgroup.kill", "1")
