@@ -9,14 +9,20 @@ retry finds it, so nothing has to be kept here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from contextvars import ContextVar
+from typing import Any, Final, TypeVar
 
 from crio.core.errors import CriError, Unavailable
 
 T = TypeVar("T")
 Key = tuple[str, str]
+UNDO_S: Final = 20.0
+_CLOSING: Final = "the daemon is shutting down: ask again when it is back"
+# Set in the tasks of operations: what they need of other operations is still begun while the daemon closes.
+_inside: ContextVar[bool] = ContextVar("inside an operation", default=False)
 log = logging.getLogger(__name__)
 
 
@@ -26,6 +32,7 @@ class Flights:
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
         self._running: dict[Key, asyncio.Future[Any]] = {}
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._closing = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -51,21 +58,22 @@ class Flights:
         return tuple(self._running)
 
     def _launch(self, key: Key, start: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Future[T]:
-        if self._closing:
-            raise Unavailable("the daemon is shutting down: ask again when it is back")
+        if self._closing and not _inside.get():
+            raise Unavailable(_CLOSING)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         # A result that nobody waits for any more is no mistake.
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._running[key] = future
         self._idle.clear()
-        self._group.create_task(self._carry(key, start(), future), name=f"{key[0]} {key[1]}")
+        self._tasks[key] = self._group.create_task(self._carry(key, start(), future), name=f"{key[0]} {key[1]}")
         return future
 
     async def _carry(self, key: Key, work: Awaitable[T], future: asyncio.Future[T]) -> None:
+        _inside.set(True)
         try:
             result = await work
         except asyncio.CancelledError:
-            future.cancel()
+            future.set_exception(Unavailable(_CLOSING))
             raise
         except CriError as error:
             future.set_exception(error)
@@ -75,15 +83,26 @@ class Flights:
         else:
             future.set_result(result)
         finally:
-            del self._running[key]
+            del self._running[key], self._tasks[key]
             if not self._running:
                 self._idle.set()
 
     async def drain(self, timeout_s: float) -> None:
-        """Take no new operation and wait for the running ones, at most ``timeout_s`` seconds."""
+        """Take no new operation from outside and wait for the running ones, at most ``timeout_s`` seconds.
+
+        What runs on then is cancelled, so that it undoes what it has begun while everything that this needs is still open.
+        """
         self._closing = True
-        try:
+        if await self._wait_idle(timeout_s):
+            return
+        log.warning("operations given up at shutdown: %s", ", ".join(" ".join(key) for key in self._running))
+        for task in list(self._tasks.values()):
+            task.cancel()
+        if not await self._wait_idle(UNDO_S):
+            log.error("operations not ended at shutdown: %s", ", ".join(" ".join(key) for key in self._running))
+
+    async def _wait_idle(self, timeout_s: float) -> bool:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
-        except TimeoutError:
-            log.warning("operations still running at shutdown: %s", ", ".join(" ".join(key) for key in self._running))
+        return not self._running

@@ -130,8 +130,34 @@ async def test_drain_gives_up_and_says_on_what(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.WARNING):
         async with asyncio.TaskGroup() as group:
             flights = Flights(group)
-            group.create_task(joined(flights, work))
+            request = group.create_task(_refused(flights, work))
             await _turns()
             await flights.drain(0.01)
-            work.go.set()
-    assert "operations still running at shutdown: run pod one" in caplog.text
+            assert not flights.keys()
+    assert request.result() == "the daemon is shutting down: ask again when it is back"
+    assert "operations given up at shutdown: run pod one" in caplog.text
+
+
+async def _refused(flights: Flights, work: Work) -> str:
+    with pytest.raises(Unavailable) as caught:
+        await joined(flights, work)
+    return str(caught.value)
+
+
+async def test_an_operation_may_begin_another_while_the_daemon_closes() -> None:
+    inner, go = Work(), asyncio.Event()
+    inner.go.set()
+    async with asyncio.TaskGroup() as group:
+        flights = Flights(group)
+
+        async def outer() -> str:
+            await go.wait()
+            return await flights.join(("stop container", "two"), inner.run)
+
+        request = group.create_task(flights.join(KEY, outer))
+        await _turns()
+        draining = group.create_task(flights.drain(10))
+        await _turns()
+        go.set()
+        await draining
+    assert request.result() == "id-1"
