@@ -21,12 +21,15 @@ async def test_only_a_whole_id_that_was_renamed_into_place_is_told(tmp_path: pat
     async def receive(name: str) -> None:
         told.append(name)
 
+    async def is_told() -> bool:
+        return ID in told
+
     async with asyncio.TaskGroup() as group:
         watch = ExitWatch(str(tmp_path), group)
         watch.begin(receive, receive)
         staged = tmp_path / f"{ID}.qtshws"
         staged.write_text("137")
         os.rename(staged, tmp_path / ID)
-        await eventually_async(lambda: ID in told, 5, "the exit is told")
+        await eventually_async(is_told, 5, "the exit is told")
         watch.close()
     assert told == [OTHER, ID]
