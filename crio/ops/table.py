@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from crio.core.errors import CriError, InvalidArgument, NotFound
 from crio.core.naming import ID_LENGTH, find_id
@@ -113,13 +114,17 @@ class Table:
     def __init__(self, journal: Journal) -> None:
         self.sandboxes: Shelf[Sandbox] = Shelf("sandbox", journal)
         self.containers: Shelf[Container] = Shelf("container", journal)
-        self._locks: dict[str, asyncio.Lock] = {}
+        # A lock lives as long as somebody holds it or waits for it: removal itself holds one, so it could not forget it.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._exits: dict[str, asyncio.Event] = {}
         self._listeners: list[Callable[[Sandbox | Container], None]] = []
 
     def lock(self, object_id: str) -> asyncio.Lock:
         """The lock of one sandbox or container."""
-        return self._locks.setdefault(object_id, asyncio.Lock())
+        lock = self._locks.get(object_id)
+        if lock is None:
+            lock = self._locks[object_id] = asyncio.Lock()
+        return lock
 
     def exited(self, object_id: str) -> asyncio.Event:
         """Set when the first process of a container (or the infra process of a sandbox) has ended and its record says so."""
@@ -130,20 +135,14 @@ class Table:
         return tuple(container for container in self.containers.all() if container.sandbox_id == sandbox_id)
 
     def drop_sandbox(self, sandbox_id: str) -> None:
-        """Forget a sandbox and its lock."""
+        """Forget a sandbox."""
         self.sandboxes.drop(sandbox_id)
-        self._forget(sandbox_id)
+        self._exits.pop(sandbox_id, None)
 
     def drop_container(self, container_id: str) -> None:
-        """Forget a container and its lock."""
+        """Forget a container."""
         self.containers.drop(container_id)
-        self._forget(container_id)
-
-    def _forget(self, object_id: str) -> None:
-        self._exits.pop(object_id, None)
-        lock = self._locks.get(object_id)
-        if lock is not None and not lock.locked():
-            del self._locks[object_id]
+        self._exits.pop(container_id, None)
 
 
 def reason_of(error: BaseException) -> str:

@@ -111,13 +111,11 @@ def test_containers_of_a_sandbox(table: Table) -> None:
     assert table.containers_of(sandbox(0x12).id) == ()
 
 
-async def test_locks_and_exits_go_with_the_object(table: Table) -> None:
+async def test_the_exit_event_goes_with_the_object(table: Table) -> None:
     wanted = container(0x11).id
-    lock, event = table.lock(wanted), table.exited(wanted)
-    assert table.lock(wanted) is lock
+    event = table.exited(wanted)
     assert table.exited(wanted) is event
     table.drop_container(wanted)
-    assert table.lock(wanted) is not lock
     assert table.exited(wanted) is not event
 
 
@@ -132,3 +130,12 @@ async def test_a_held_lock_survives_the_object(table: Table) -> None:
 def test_the_reason_of_an_error() -> None:
     assert reason_of(NotFound("no such thing")) == "no such thing"
     assert reason_of(KeyError("x")) == "KeyError: 'x'"
+
+
+async def test_locks_live_as_long_as_they_are_used(table: Table) -> None:
+    record = container(0x11)
+    async with table.lock(record.id):
+        assert table.lock(record.id).locked()
+        table.drop_container(record.id)
+    async with table.lock("another"):
+        assert list(table._locks) == ["another"]
