@@ -18,8 +18,15 @@ class Blocking:
         self._executor = ThreadPoolExecutor(threads, "blocking")
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The result of ``function``; a cancelled caller leaves it running to its end."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: function(*args, **kwargs))
+        """The result of ``function``. A cancelled caller goes on when it has ended or was never begun: an undo comes after it."""
+        work = self._executor.submit(lambda: function(*args, **kwargs))
+        future = asyncio.wrap_future(work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if not work.cancel():
+                await asyncio.wait([future])
+            raise
 
     def close(self) -> None:
         """Wait for what runs and end the threads."""
