@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import pathlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +12,9 @@ import pytest
 
 from crio.cri import api_pb2 as pb
 from test.integration.cri.kit import STUBBORN, Ctr, Pods, processes_with
+from test.support.registry import RunningRegistry
+from test.support.smallimages import ImageWish, Layer, Pusher, image_of
+from test.support.tarbytes import SYMLINK, Member, archive
 from test.support.waiting import eventually
 
 HANDLED = "trap 'echo got {0}; exit 7' {0}; echo ready; while :; do sleep 1000 & wait $!; done"
@@ -90,6 +95,24 @@ def test_the_stop_signal_of_the_request_is_sent(pods: Pods) -> None:
     container.printed("ready")
     container.stop(10)
     assert container.status().exit_code == 7
+
+
+@pytest.mark.inside
+def test_the_stop_signal_of_the_image_is_sent_and_shown(pods: Pods, registry: RunningRegistry) -> None:
+    members = [Member("bin/busybox", pathlib.Path("/bin/busybox").read_bytes(), mode=0o755)]
+    members += [Member(f"bin/{name}", kind=SYMLINK, link="busybox") for name in ("sh", "sleep")]
+    data = archive(*members)
+    wish = ImageWish(config={"config": {"StopSignal": "SIGUSR2", "Env": ["PATH=/bin"]}})
+    Pusher(registry.address).image("stop/signal", "1", image_of([Layer(gzip.compress(data, 1, mtime=0), data)], wish))
+    reference = f"{registry.address}/stop/signal:1"
+    pods.cri.pull(reference)
+    container = pods.run().start("sh", "-c", HANDLED.format("USR2"), image={"image": reference})
+    container.printed("ready")
+    assert container.status().stop_signal == pb.SIGNAL_SIGUSR2
+    container.stop(10)
+    assert container.status().exit_code == 7
+    container.remove()
+    pods.cri.image.RemoveImage(pb.RemoveImageRequest(image=pb.ImageSpec(image=reference)))
 
 
 def test_stops_of_created_and_ended_containers_succeed(pods: Pods) -> None:
