@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import bz2
 import gzip
 import json
@@ -10,13 +12,19 @@ import os
 import pathlib
 import re
 import stat
-from collections.abc import Callable
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 
+from crio.core.errors import CriError
 from crio.host.store import ContainerCreate, IdMap, InUse, StoreOptions, open_store
 from test.integration.interop.kit import Peer, Side, base, diff_ids, layer, mark, runnable, verified, write_dir
+from test.integration.pull.kit import open_bench
+from test.integration.pull.test_trust import Signer
+from test.support.registry import RunningRegistry
 from test.support.smallimages import OCI_INDEX, ImageWish, Layer, Pusher, SmallImage, image_of, index_of
 from test.support.tarbytes import CHARACTER, DIRECTORY, END, FIFO, HARDLINK, SYMLINK, Member, archive, gnu_long
 
@@ -316,6 +324,53 @@ def test_61_artifacts_that_we_pulled_are_listed_and_copied_out(side: Side, tmp_p
         assert name.rpartition(":")[0] in side.peer.podman("artifact", "ls")
         side.peer.podman("artifact", "extract", name, str(tmp_path))
         assert (tmp_path / "note.txt").read_bytes() == b"content"
+
+
+@pytest.fixture
+def signer() -> Iterator[Signer]:
+    """An OpenPGP key; the path of its agent's socket must be short."""
+    with tempfile.TemporaryDirectory(prefix="g", dir="/tmp") as home:
+        made = Signer(pathlib.Path(home), "signer@example.test")
+        made.create()
+        yield made
+        made.end()
+
+
+def test_62_a_signature_that_we_stored_is_copied_out_with_the_image(side: Side, signer: Signer, tmp_path: pathlib.Path) -> None:
+    # With packed layers the tools write another manifest on the way out, and no signature fits that.
+    image = image_of((plain(base()), plain(mark("62"))))
+    name = side.push("i62", image)
+    critical = {"image": {"docker-manifest-digest": image.digest}, "identity": {"docker-reference": name}}
+    payload = {"critical": {"type": "atomic container signature", **critical}, "optional": {"creator": "test"}}
+    signature = signer.sign(json.dumps(payload).encode())
+    folder = side.bench.folder / "lookaside" / f"i62@{image.digest.replace(':', '=')}"
+    folder.mkdir(parents=True)
+    (folder / "signature-1").write_bytes(signature)
+    (side.bench.folder / "registries.d").mkdir()
+    lookaside = f"default-docker:\n  lookaside: file://{side.bench.folder}/lookaside\n"
+    (side.bench.folder / "registries.d/default.yaml").write_text(lookaside)
+    key = base64.b64encode(signer.public()).decode()
+    side.bench.policy({"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyData": key}]})
+    side.pull(name)
+    side.peer.skopeo("copy", side.peer.reference(name), f"dir:{tmp_path}/out")
+    assert (tmp_path / "out/signature-1").read_bytes() == signature
+    assert (tmp_path / "out/manifest.json").read_bytes() == image.manifest
+    side.sound()
+
+
+def test_65_a_file_system_that_cannot_have_layers_gets_none(store_registry: RunningRegistry, tmp_path: pathlib.Path) -> None:
+    # It has no attributes, hence no opaque directories, and says that it has no space.
+    subprocess.run(["mount", "-t", "ramfs", "none", tmp_path], check=True)
+    try:
+        with open_bench(tmp_path, store_registry.address) as bench:
+            opaque = layer([Member("etc/", kind=DIRECTORY, mode=0o755), Member("etc/.wh..wh..opq")])
+            Pusher(store_registry.address).image("i65", "1", runnable("65", opaque))
+            with pytest.raises(CriError, match="layer sha256:"):
+                asyncio.run(bench.pull(f"{store_registry.address}/i65:1"))
+            bench.assert_empty()
+            assert bench.store.check(quick=False) == ()
+    finally:
+        subprocess.run(["umount", "--lazy", tmp_path], check=True)
 
 
 def test_63_an_empty_signature_item_is_accepted_by_both(side: Side, tmp_path: pathlib.Path) -> None:
