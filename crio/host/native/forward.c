@@ -23,7 +23,7 @@
 
 #include "native.h"
 
-enum { BUFFER_BYTES = 65536, EVENTS = 64, CLIENT = 0, SERVER = 1 };
+enum { BUFFER_BYTES = 65536, EVENTS = 64, CLIENT = 0, SERVER = 1, FULL_PAUSE_MS = 100 };
 
 struct link;
 
@@ -48,6 +48,7 @@ struct link {
 struct loop {
     int epoll_fd;
     const char *paths[2]; /* grpc, http */
+    bool full;            /* no descriptor was left for a client: accepting pauses, or the waiting client would wake the loop for ever */
     struct link *dead;
 };
 
@@ -180,12 +181,13 @@ static void on_ready(struct loop *loop, struct end *end, uint32_t events) {
         return;
     if (link->ends[SERVER].fd < 0) {
         int chosen = choose(loop, link);
-        if (chosen < 0)
+        /* A client that leaves before it has said enough: its bytes stay readable, so no end of file is ever read. */
+        if (chosen < 0 || (chosen == 0 && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0))
             kill_link(loop, link);
         if (chosen <= 0) {
             /* Fewer bytes than the protocol needs stay in the socket: edge triggering waits for the next ones. */
-            if (chosen == 0)
-                (void)watch(loop, end, EPOLLIN | EPOLLET, false);
+            if (chosen == 0 && !link->dead)
+                (void)watch(loop, end, EPOLLIN | EPOLLRDHUP | EPOLLET, false);
             return;
         }
     }
@@ -203,10 +205,19 @@ static void on_ready(struct loop *loop, struct end *end, uint32_t events) {
         kill_link(loop, link);
 }
 
-static void on_client(struct loop *loop, int listen_fd) {
-    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd < 0)
+static void accept_again(struct loop *loop, int *listen_fd, bool again) {
+    struct epoll_event event = { .events = again ? EPOLLIN : 0, .data.ptr = listen_fd };
+    loop->full = !again;
+    (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, *listen_fd, &event);
+}
+
+static void on_client(struct loop *loop, int *listen_fd) {
+    int fd = accept4(*listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            accept_again(loop, listen_fd, false);
         return;
+    }
     struct link *link = calloc(1, sizeof *link);
     if (link == NULL) {
         close(fd);
@@ -215,7 +226,7 @@ static void on_client(struct loop *loop, int listen_fd) {
     for (int i = 0; i < 2; i++)
         link->ends[i] = (struct end){ .link = link, .fd = -1 };
     link->ends[CLIENT].fd = fd;
-    if (watch(loop, &link->ends[CLIENT], EPOLLIN, true) < 0)
+    if (watch(loop, &link->ends[CLIENT], EPOLLIN | EPOLLRDHUP, true) < 0)
         kill_link(loop, link);
 }
 
@@ -233,9 +244,11 @@ int crio_forward(int listen_fd, int stop_fd, const char *grpc_path, const char *
     }
     for (;;) {
         struct epoll_event events[EVENTS];
-        int count = epoll_wait(loop.epoll_fd, events, EVENTS, -1);
+        int count = epoll_wait(loop.epoll_fd, events, EVENTS, loop.full ? FULL_PAUSE_MS : -1);
         if (count < 0 && errno != EINTR)
             break;
+        if (loop.full)
+            accept_again(&loop, &listen_fd, true);
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr == &stop_fd) {
                 bury(&loop);
@@ -243,7 +256,7 @@ int crio_forward(int listen_fd, int stop_fd, const char *grpc_path, const char *
                 return 0;
             }
             if (events[i].data.ptr == &listen_fd)
-                on_client(&loop, listen_fd);
+                on_client(&loop, &listen_fd);
             else
                 on_ready(&loop, events[i].data.ptr, events[i].events);
         }
