@@ -190,6 +190,28 @@ def test_14_a_layer_of_unknown_size_is_size_0_and_runs(together: Together, tmp_p
     together.remove("localhost/i14:1")
 
 
+@pytest.mark.parametrize("tools", ["new"], indirect=True)
+def test_14_a_layer_that_podman_fetched_in_parts_is_shown_and_runs(side: Side) -> None:
+    packed = side.push("i14", runnable("14p", layer({"more": os.urandom(100_000)})))
+    side.peer.podman("pull", "--quiet", packed)
+    side.peer.podman("push", "--quiet", "--compression-format", "zstd:chunked", packed, f"docker://{side.registry}/i14:parts")
+    side.peer.podman("rmi", "--all", "--force")
+    conf = pathlib.Path(side.peer.home, "storage.conf")
+    conf.write_text(f'{conf.read_text()}[storage.options]\npull_options = {{enable_partial_images = "true"}}\n')
+    name = f"{side.registry}/i14:parts"
+    side.peer.podman("pull", "--quiet", name)
+    assert [one for one in side.records("layers") if "toc-digest" in one] != []
+    found = side.here(name)
+    ours = os.urandom(32).hex()
+    side.store.create_container(ContainerCreate(ours, ("ours",), found.id, "{}"))
+    assert pathlib.Path(side.store.mount(ours), "etc/mark").read_text() == "14p\n"
+    side.store.delete_container(ours)
+    side.store.image_size(found)
+    assert side.pull(name).image_id != ""
+    assert side.store.check(quick=False) == ()
+    assert side.peer.podman("run", "--rm", name, "cat", "/etc/mark") == "14p\n"
+
+
 def test_15_an_image_of_theirs_with_130_layers_runs(together: Together, tmp_path: pathlib.Path) -> None:
     image = runnable("15 theirs", *(layer({f"f{number}": f"{number}\n".encode()}) for number in range(128)))
     together.peer.copy_in(write_dir(image, tmp_path / "dir"), "localhost/i15:1")

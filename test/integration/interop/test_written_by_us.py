@@ -156,6 +156,19 @@ def test_38_system_check_finds_no_damage(every_side: Side) -> None:
     every_side.sound()
 
 
+@pytest.mark.parametrize("every_tools", ["debian13", "new"], indirect=True)
+def test_38_a_repair_by_podman_takes_nothing_from_a_pull_of_ours(every_side: Side) -> None:
+    side = every_side
+    side.pull(side.push("i38", runnable("38")))
+    staged = side.store.stage_layer(side.records("layers")[-1]["id"])
+    pathlib.Path(staged.diff_path, "file").write_text("being unpacked")
+    side.peer.podman("system", "check", "--repair", "--force")
+    assert pathlib.Path(staged.diff_path, "file").read_text() == "being unpacked"
+    assert pathlib.Path(staged.tar_split_path).parent.is_dir()
+    staged.discard()
+    assert side.peer.podman("run", "--rm", f"{side.registry}/i38:1", "cat", "/etc/mark") == "38\n"
+
+
 def test_39_buildah_builds_on_what_we_pulled(side: Side) -> None:
     name = side.push("i39", runnable("39"))
     side.pull(name)
