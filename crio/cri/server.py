@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -19,6 +19,8 @@ from crio.core.errors import Code, CriError
 from crio.cri import api_pb2 as pb
 
 STATUS: dict[Code, grpc.StatusCode] = {code: grpc.StatusCode[code.value] for code in Code}
+# Metadata of 8 KiB is what gRPC clients take, and a byte beyond ASCII needs three of them there.
+MAX_SENTENCE_BYTES: Final = 2400
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Message | bytes]]
@@ -27,6 +29,12 @@ Observer = Callable[[str, float, bool], None]
 
 def _encode(answer: Message | bytes) -> bytes:
     return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
+def _cut(sentence: str) -> str:
+    """A sentence short enough for a client to accept: it may quote a value of any length."""
+    body = sentence.encode(errors="replace")
+    return sentence if len(body) <= MAX_SENTENCE_BYTES else body[:MAX_SENTENCE_BYTES].decode(errors="ignore") + " ..."
 
 
 def _guard(name: str, handler: Handler, observe: Observer) -> Handler:
@@ -41,13 +49,13 @@ def _guard(name: str, handler: Handler, observe: Observer) -> Handler:
             return answer
         except CriError as error:
             log.debug("%s: %s: %s", name, error.code.value, error.message)
-            await context.abort(STATUS[error.code], error.message)
+            await context.abort(STATUS[error.code], _cut(error.message))
             raise
         except (asyncio.CancelledError, grpc.aio.AbortError):
             raise
         except Exception as error:  # the root of a request
             log.exception("%s failed with a bug", name)
-            await context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+            await context.abort(grpc.StatusCode.INTERNAL, _cut(f"{type(error).__name__}: {error}"))
             raise
         finally:
             observe(name, asyncio.get_running_loop().time() - started, failed)
