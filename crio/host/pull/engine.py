@@ -23,6 +23,7 @@ from crio.host.pull.recheck import StoredSignatures, check_stored
 from crio.host.pull.store import PullStore, StoreThreads
 from crio.host.pull.trust import TrustChecker
 from crio.host.pull.unpacker import UnpackOptions
+from crio.host.registry.ahead import RANGE_BYTES, RangeBudget
 from crio.host.registry.conffiles import load_registries
 from crio.host.registry.credentials import namespaced_auth_file
 
@@ -41,7 +42,8 @@ class PullEngine:
             unpack=UnpackOptions(options.unpack_program, budgets.unpack_s),
             slots=asyncio.Semaphore(budgets.unpackers),
         )
-        self._bench = Bench(options, self._shop, TrustChecker(options.trust))
+        ranges = RangeBudget(budgets.ranges(RANGE_BYTES))
+        self._bench = Bench(options, self._shop, TrustChecker(options.trust), ranges)
         self._flights: SingleFlight[PullRequest, PullResult] = SingleFlight(share_errors=True)
         self._running: dict[PullRequest, PullCounter] = {}
         self._registries: RegistriesConf | None = None

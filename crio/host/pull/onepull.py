@@ -29,6 +29,7 @@ from crio.host.pull.signaturesource import RegistrySignatures
 from crio.host.pull.source import Blob, ImageSource, blob_of, open_registry
 from crio.host.pull.trust import TrustChecker, registry_subject
 from crio.host.pull.unpacker import LayerJob
+from crio.host.registry.ahead import RangeBudget
 from crio.host.registry.conffiles import load_recorded_aliases
 from crio.host.registry.credentials import CredentialSource
 from crio.host.registry.http import Web
@@ -44,6 +45,7 @@ class Bench:
     options: PullOptions
     shop: LayerShop
     trust: TrustChecker
+    ranges: RangeBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ async def _pull_candidate(
     namespace: str,
     counter: PullCounter,
 ) -> PullResult:
-    async with Web(bench.options.web) as web:
+    async with Web(bench.options.web, bench.ranges) as web:
         opened = await open_registry(web, conf, reference, credentials)
         counter.endpoint = opened.source.label
         image = await resolve(opened.source, opened.top, reference.digest, bench.options.platform)

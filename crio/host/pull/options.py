@@ -33,11 +33,19 @@ class TrustOptions:
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """What all pulls of this node may take together, and one layer alone."""
+    """What all pulls of this node may take together, and one layer alone.
+
+    Each unpacker has a connection; the others, and ``ahead_bytes`` of memory, are for ranges of layers whose connection is slow.
+    """
 
     connections: int = 12
     unpackers: int = 4
+    ahead_bytes: int = 64 * 1024 * 1024
     unpack_s: int = 3600
+
+    def ranges(self, range_bytes: int) -> int:
+        """How many ranges may be fetched or kept at once."""
+        return max(0, min(self.connections - self.unpackers, self.ahead_bytes // range_bytes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from crio.host.registry.download import UNKNOWN_SIZE
 from crio.host.registry.pipe import PipeFeed, ReaderGone
 from crio.host.store.port import StagedLayer
 
-
 SPARE_SHARE = 50
 
 

@@ -1,7 +1,7 @@
 """Moving the body of a plain-HTTP answer from its socket into a pipe inside the kernel.
 
 A layer is hundreds of megabytes; read into Python and written out again it would cost two copies and a turn of the event loop per
-piece. ``take_socket`` takes the connection of a response away from the HTTP library once the headers are read, and ``splice_body``
+piece. ``take_socket`` takes the connection of a response away from the HTTP library once the headers are read, and ``Splice``
 lets the kernel hand the pages over. TLS and chunked bodies cannot be taken; they go through the library.
 
 Source: splice(2).
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from crio.core.errors import DeadlineExceeded
+from crio.host.registry.ahead import Pace
 from crio.host.registry.http import BrokenDownload
 from crio.host.registry.pipe import PIPE_BYTES, PipeFeed, ReaderGone
 
@@ -52,48 +53,60 @@ def take_socket(response: aiohttp.ClientResponse) -> TakenBody | None:
     return TakenBody(first, socket_fd, length - len(first))
 
 
-async def splice_body(taken: TakenBody, feed: PipeFeed, on_bytes: Callable[[int], None], stall_s: float) -> None:
-    """Moves ``taken.remaining_bytes`` from the socket to ``feed``.
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """A body on its way from a socket to ``feed``, as long as ``left`` says that something is to come.
 
-    :param on_bytes: is told of every piece after it has moved
-    :raises BrokenDownload: the connection ended before
-    :raises DeadlineExceeded: nothing arrived for ``stall_s`` seconds
-    :raises ReaderGone: the reader of the pipe stopped reading
+    ``on_bytes`` is told of every piece after it has moved; ``pace`` learns how long the peer kept us waiting.
     """
-    left = taken.remaining_bytes
-    while left:
+
+    socket_fd: int
+    feed: PipeFeed
+    left: Callable[[], int]
+    on_bytes: Callable[[int], None]
+    pace: Pace
+
+    async def run(self, stall_s: float) -> None:
+        """Moves the body.
+
+        :raises BrokenDownload: the connection ended before
+        :raises DeadlineExceeded: nothing arrived for ``stall_s`` seconds
+        :raises ReaderGone: the reader of the pipe stopped reading
+        """
+        flags = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
+        while (left := self.left()) > 0:
+            try:
+                moved = os.splice(self.socket_fd, self.feed.write_fd, min(left, PIPE_BYTES), flags=flags)
+            except BlockingIOError:
+                await self._wait(stall_s)
+                continue
+            except BrokenPipeError as error:
+                raise ReaderGone from error
+            except OSError as error:
+                raise BrokenDownload(f"connection lost: {error.strerror}") from error
+            if moved == 0:
+                raise BrokenDownload(f"connection ended early, {left} bytes are missing")
+            self.on_bytes(moved)
+
+    async def _wait(self, stall_s: float) -> None:
+        """Waits for whichever side holds things up; only the peer's side counts as a stall."""
+        poll = select.poll()
+        poll.register(self.feed.write_fd, select.POLLOUT)
+        if not poll.poll(0):
+            await self.feed.wait_writable()
+            return
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self.socket_fd, _set_done, ready)
+        asked_s = self.pace.clock()
         try:
-            moved = os.splice(taken.socket_fd, feed.write_fd, min(left, PIPE_BYTES), flags=os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE)
-        except BlockingIOError:
-            await _wait(taken.socket_fd, feed, stall_s)
-            continue
-        except BrokenPipeError as error:
-            raise ReaderGone from error
-        except OSError as error:
-            raise BrokenDownload(f"connection lost: {error.strerror}") from error
-        if moved == 0:
-            raise BrokenDownload(f"connection ended early, {left} bytes are missing")
-        left -= moved
-        on_bytes(moved)
-
-
-async def _wait(socket_fd: int, feed: PipeFeed, stall_s: float) -> None:
-    """Waits for whichever side holds things up; only the peer's side counts as a stall."""
-    poll = select.poll()
-    poll.register(feed.write_fd, select.POLLOUT)
-    if not poll.poll(0):
-        await feed.wait_writable()
-        return
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(socket_fd, _set_done, ready)
-    try:
-        async with asyncio.timeout(stall_s):
-            await ready
-    except TimeoutError as error:
-        raise DeadlineExceeded(f"no byte arrived for {stall_s:g} s") from error
-    finally:
-        loop.remove_reader(socket_fd)
+            async with asyncio.timeout(stall_s):
+                await ready
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"no byte arrived for {stall_s:g} s") from error
+        finally:
+            loop.remove_reader(self.socket_fd)
+            self.pace.waited_s += self.pace.clock() - asked_s
 
 
 def _set_done(future: asyncio.Future[None]) -> None:

@@ -35,6 +35,7 @@ from crio.core.image.document import DOCUMENT_LIMIT_BYTES
 from crio.core.image.errors import BadDocument, DigestMismatch, RegistryUnauthorized
 from crio.core.image.reference import DEFAULT_HOST, Reference
 from crio.core.image.replies import content_range_start, error_for_status
+from crio.host.registry.ahead import RangeBudget
 from crio.host.registry.http import Request, Web, read_bounded
 
 HUB_API_HOST = "registry-1.docker.io"
@@ -74,6 +75,11 @@ class RegistryClient:
     def stall_s(self) -> float:
         """How long the registry may send nothing."""
         return self._web.stall_s
+
+    @property
+    def ranges(self) -> RangeBudget:
+        """What large blobs may take besides their connection."""
+        return self._web.ranges
 
     async def ping(self) -> None:
         """Finds the scheme and the challenge; must come first.
@@ -131,14 +137,13 @@ class RegistryClient:
         return body
 
     @contextlib.asynccontextmanager
-    async def blob(self, digest: Digest, offset: int = 0) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The response with a blob from byte ``offset`` on, its body unread and unchecked.
+    async def blob(self, digest: Digest, offset: int = 0, last: int | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The response with a blob from byte ``offset`` on (to byte ``last``), its body unread and unchecked.
 
         :raises CannotResume: the registry does not continue at the offset that it was asked for
         """
         asked = f"reading blob {digest} in {self._reference.repository}"
-        headers = (("Range", f"bytes={offset}-"),) if offset else ()
-        async with self._open(self._blob_url(digest), headers) as response:
+        async with self._open(self._blob_url(digest), _range_headers(offset, last)) as response:
             await _expect_part(response, offset, asked)
             yield response
 
@@ -244,14 +249,25 @@ class ElsewhereClient:
         """How long the server may send nothing."""
         return self._web.stall_s
 
+    @property
+    def ranges(self) -> RangeBudget:
+        """What large blobs may take besides their connection."""
+        return self._web.ranges
+
     @contextlib.asynccontextmanager
-    async def blob(self, digest: Digest, offset: int = 0) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The response with the blob from byte ``offset`` on."""
-        headers = (("Range", f"bytes={offset}-"),) if offset else ()
+    async def blob(self, digest: Digest, offset: int = 0, last: int | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The response with the blob from byte ``offset`` on (to byte ``last``)."""
+        headers = _range_headers(offset, last)
         host = URL(self._url).authority
         async with self._web.open(Request(self._url, host, self._url.startswith("http:"), headers)) as response:
             await _expect_part(response, offset, f"reading layer {digest} at {host}")
             yield response
+
+
+def _range_headers(offset: int, last: int | None) -> tuple[tuple[str, str], ...]:
+    if not offset and last is None:
+        return ()
+    return (("Range", f"bytes={offset}-{'' if last is None else last}"),)
 
 
 async def _expect_part(response: aiohttp.ClientResponse, offset: int, asked: str) -> None:

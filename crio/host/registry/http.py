@@ -25,6 +25,7 @@ from yarl import URL
 from crio.core.errors import CriError, DeadlineExceeded
 from crio.core.image.errors import BadDocument, RegistryUnavailable
 from crio.core.image.replies import retry_after_s
+from crio.host.registry.ahead import RangeBudget
 from crio.host.registry.options import WebOptions
 from crio.host.registry.tls import registry_context
 
@@ -50,10 +51,11 @@ class Request:
 
 
 class Web:
-    """One HTTP session; use it as an async context manager."""
+    """One HTTP session; use it as an async context manager. ``ranges`` is what large blobs may take besides their connection."""
 
-    def __init__(self, options: WebOptions) -> None:
+    def __init__(self, options: WebOptions, ranges: RangeBudget | None = None) -> None:
         self._options = options
+        self.ranges = ranges or RangeBudget(0)
         self._contexts: dict[tuple[str, bool], ssl.SSLContext] = {}
         self._session: aiohttp.ClientSession | None = None
 
