@@ -34,7 +34,7 @@ def _encode(answer: Message | bytes) -> bytes:
 def _cut(sentence: str) -> str:
     """A sentence short enough for a client to accept: it may quote a value of any length."""
     body = sentence.encode(errors="replace")
-    return sentence if len(body) <= MAX_SENTENCE_BYTES else body[:MAX_SENTENCE_BYTES].decode(errors="ignore") + " ..."
+    return body.decode() if len(body) <= MAX_SENTENCE_BYTES else body[:MAX_SENTENCE_BYTES].decode(errors="ignore") + " ..."
 
 
 def _guard(name: str, handler: Handler, observe: Observer) -> Handler:

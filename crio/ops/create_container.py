@@ -36,14 +36,16 @@ async def create_container(ctx: Context, sandbox_id: str, config: ContainerConfi
     """
     sandbox = ctx.table.sandboxes.find(sandbox_id)
     name = container_name(config.metadata, sandbox.config.metadata)
-    return await ctx.flights.join(("create container", name), lambda: _carry(ctx, sandbox.id, name, config))
+    container_id = await ctx.flights.join(("create container", name), lambda: _carry(ctx, sandbox.id, name, config))
+    made = ctx.table.containers.get(container_id)
+    if made is not None and (made.sandbox_id, made.config.metadata) != (sandbox.id, config.metadata):
+        raise AlreadyExists(f"container name {name!r} is taken by {made.id} in sandbox {made.sandbox_id}")
+    return container_id
 
 
 async def _carry(ctx: Context, sandbox_id: str, name: str, config: ContainerConfig) -> str:
     existing = ctx.table.containers.of_name(name)
     if existing is not None:
-        if existing.sandbox_id != sandbox_id:
-            raise AlreadyExists(f"container name {name!r} is taken by {existing.id} in sandbox {existing.sandbox_id}")
         return existing.id
     with ctx.timeline.operation("CreateContainer", name):
         sandbox = ready_sandbox(ctx, sandbox_id)
@@ -87,6 +89,7 @@ async def _create(ctx: Context, sandbox: Sandbox, name: str, config: ContainerCo
             undo.push("the log file", lambda: _remove_empty_log(container.log_path))
             _prepare_log(container.log_path)
         with stage("container runtime creation"):
+            undo.push("the monitor's traces", lambda: forget_monitor(ctx, container.id, container.cgroup_path))
             undo.push("the runtime's container", lambda: handler.runtime.delete(container.id, force=True))
             monitored = await monitor.create(monitor_request(ctx, container, handler))
         async with ctx.table.lock(sandbox.id):
@@ -148,6 +151,14 @@ def _remove_empty(directories: list[str]) -> None:
     for directory in reversed(directories):
         with contextlib.suppress(OSError):
             os.rmdir(directory)
+
+
+def forget_monitor(ctx: Context, container_id: str, cgroup_path: str) -> None:
+    """Remove what a monitor and the runtime may have left outside the container's directories, cgroups included."""
+    runtime = ctx.settings.runtime
+    monitor.forget(container_id, runtime.container_exits_dir, runtime.container_attach_socket_dir)
+    for path in (cgroup_path, ctx.cgroups.monitor_path(cgroup_path)):
+        ctx.cgroups.remove(path)
 
 
 def monitor_request(ctx: Context, container: Container, handler: Handler) -> monitor.MonitorRequest:

@@ -19,7 +19,7 @@ from crio.host.pull.options import PullRequest
 from crio.host.runtime.handlers import Handler
 from crio.ops import images, specs
 from crio.ops.context import Context
-from crio.ops.create_container import monitor_request
+from crio.ops.create_container import forget_monitor, monitor_request
 from crio.ops.stages import stage
 from crio.ops.undo import Undo
 
@@ -42,6 +42,7 @@ async def start(ctx: Context, sandbox: Sandbox, image: ImageRecord, handler: Han
     with stage("sandbox spec configuration"):
         await ctx.blocking.run(specs.write_infra_spec, ctx, sandbox, image, handler, mountpoint)
     with stage("sandbox container runtime creation"):
+        undo.push("the monitor's traces", lambda: forget_monitor(ctx, sandbox.id, sandbox.infra_cgroup))
         undo.push("the infra container", lambda: handler.runtime.delete(sandbox.id, force=True))
         monitored = await monitor.create(monitor_request(ctx, as_container(ctx, sandbox), handler))
         sandbox = dataclasses.replace(

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 
 from crio.core.config import NamespaceMode, SandboxConfig
-from crio.core.errors import InvalidArgument
+from crio.core.errors import AlreadyExists, InvalidArgument
 from crio.core.lifecycle import SandboxEvent, SandboxState, next_sandbox_state
 from crio.core.naming import infra_name, sandbox_name
 from crio.core.podfiles import hosts_file, pod_hostname, resolv_conf
@@ -35,12 +35,17 @@ from crio.ops.undo import Undo
 async def run_pod(ctx: Context, config: SandboxConfig, handler_name: str) -> str:
     """Create a sandbox and return its id; a repeated request gets the same id.
 
-    Raises InvalidArgument (configuration, handler), Unavailable (no network configuration), Internal (a plugin, the kernel or the
-    runtime refuses); then nothing is left of the sandbox. Source: CRI RunPodSandbox.
+    Raises InvalidArgument (configuration, handler), AlreadyExists (another pod has the name), Unavailable (no network configuration),
+    Internal (a plugin, the kernel or the runtime refuses); then nothing is left of the sandbox. Source: CRI RunPodSandbox.
     """
     name = sandbox_name(config.metadata)
     handler = ctx.handlers.get(handler_name)
-    return await ctx.flights.join(("run pod", name), lambda: _carry(ctx, name, config, handler))
+    sandbox_id = await ctx.flights.join(("run pod", name), lambda: _carry(ctx, name, config, handler))
+    made = ctx.table.sandboxes.get(sandbox_id)
+    if made is not None and made.config.metadata != config.metadata:
+        # An underscore within a part makes two pods' names the same.
+        raise AlreadyExists(f"sandbox name {name!r} is taken by {sandbox_id}, whose metadata is {made.config.metadata}")
+    return sandbox_id
 
 
 async def _carry(ctx: Context, name: str, config: SandboxConfig, handler: Handler) -> str:

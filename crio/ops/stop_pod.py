@@ -23,7 +23,7 @@ from crio.ops import exits, network
 from crio.ops.context import Context
 from crio.ops.remove_container import remove_container
 from crio.ops.stages import name_object, stage
-from crio.ops.stop_container import stop_container
+from crio.ops.stop_container import STOPS, stop_container
 
 DEFAULT_TIMEOUT_S: Final = 10.0
 INFRA_WAIT_S: Final = 10.0
@@ -37,7 +37,17 @@ async def stop_pod(ctx: Context, sandbox_id: str, timeout_s: float = DEFAULT_TIM
     sandbox = ctx.table.sandboxes.find_or_none(sandbox_id)
     if sandbox is None:
         return
+    if ctx.flights.running(("stop pod", sandbox.id)):
+        _hurry(ctx, sandbox.id, timeout_s)
     await ctx.flights.join(("stop pod", sandbox.id), lambda: _carry_stop(ctx, sandbox.id, timeout_s))
+
+
+def _hurry(ctx: Context, sandbox_id: str, timeout_s: float) -> None:
+    """A stop that is under way ends by the earlier deadline of those who wait for it."""
+    deadline = asyncio.get_running_loop().time() + max(timeout_s, 0.0)
+    for container in ctx.table.containers_of(sandbox_id):
+        if STOPS.under_way(container.id):
+            STOPS.begin(container.id, deadline)
 
 
 async def remove_pod(ctx: Context, sandbox_id: str) -> None:
