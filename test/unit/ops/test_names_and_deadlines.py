@@ -17,6 +17,7 @@ from crio.ops.create_container import create_container, forget_monitor
 from crio.ops.run_pod import run_pod
 from crio.ops.stop_container import STOPS
 from crio.ops.stop_pod import stop_pod
+from test.support.waiting import eventually_async
 from test.unit.ops.fakes import Cgroups, context
 from test.unit.ops.samples import container, sandbox
 
@@ -43,6 +44,10 @@ async def test_a_container_is_never_found_in_another_pod(tmp_path: Path) -> None
             await create_container(ctx, other.id, made.config)
 
 
+async def _under_way(container_id: str) -> bool:
+    return STOPS.under_way(container_id)
+
+
 async def test_a_second_stop_of_a_pod_brings_the_end_of_the_grace_forward(tmp_path: Path) -> None:
     async with context(str(tmp_path)) as ctx, asyncio.TaskGroup() as group:
         ctx.table.sandboxes.put(sandbox(1))
@@ -50,8 +55,7 @@ async def test_a_second_stop_of_a_pod_brings_the_end_of_the_grace_forward(tmp_pa
         process = monitor.process_ref(os.getpid())
         running = ctx.table.containers.put(dataclasses.replace(container(1), process=process, stop_signal="URG"))
         first = group.create_task(stop_pod(ctx, sandbox(1).id, 60.0))
-        while not STOPS.under_way(running.id):
-            await asyncio.sleep(0)
+        await eventually_async(lambda: _under_way(running.id), 5, "the stop is under way")
         patience = STOPS.begin(running.id, float("inf"))
         second = group.create_task(stop_pod(ctx, sandbox(1).id, 20.0))
         for _ in range(3):
