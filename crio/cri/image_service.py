@@ -42,8 +42,10 @@ class ImageService:
     async def PullImage(self, request: pb.PullImageRequest, _: Rpc) -> pb.PullImageResponse:
         """Pull an image; the answer is its id."""
         spec = parse.image_spec(request.image)
-        namespace = request.sandbox_config.metadata.namespace
-        result = await images.pull_image(self._ctx, spec, credentials(request.auth), namespace)
+        pod = request.sandbox_config
+        result = await images.pull_image(
+            self._ctx, spec, credentials(request.auth), pod.metadata.namespace, cgroup_parent=pod.linux.cgroup_parent
+        )
         return pb.PullImageResponse(image_ref=result.image_id)
 
     async def ImageStatus(self, request: pb.ImageStatusRequest, _: Rpc) -> pb.ImageStatusResponse:

@@ -18,6 +18,7 @@ from crio.core.storage.records import ImageRecord
 from crio.host.pull.options import PullRequest, PullResult
 from crio.host.pull.progress import PullProgress
 from crio.ops.context import Context
+from crio.ops.pull_cgroup import pull_cgroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +169,11 @@ async def pull_image(
     credentials: Credentials | None,
     namespace: str,
     progress: Callable[[PullProgress], None] | None = None,
+    cgroup_parent: str = "",
 ) -> PullResult:
     """Pull an image; equal requests share one transfer, and it goes on when the client gives up.
+
+    ``cgroup_parent`` is that of the pod that the image is for, if the request names one.
 
     Raises InvalidArgument (reference), NotFound, Unauthenticated, Unavailable (registry), PermissionDenied (policy), Internal.
     """
@@ -178,8 +182,8 @@ async def pull_image(
     key = f"{spec.image} {namespace} {hash(credentials)}"
 
     async def carry() -> PullResult:
-        with ctx.timeline.operation("PullImage", spec.image):
-            return await ctx.pulls.pull(PullRequest(spec.image, credentials, namespace), progress)
+        with ctx.timeline.operation("PullImage", spec.image), pull_cgroup(ctx, cgroup_parent) as cgroup_procs:
+            return await ctx.pulls.pull(PullRequest(spec.image, credentials, namespace, cgroup_procs), progress)
 
     return await ctx.flights.join(("pull image", key), carry)
 

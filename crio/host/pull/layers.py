@@ -12,7 +12,7 @@ import contextlib
 import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 from crio.core.errors import CriError
@@ -65,14 +65,23 @@ class _Placed:
     diff_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """How many layers one pull fetches at once, and the cgroup that its unpackers live in (empty: the daemon's)."""
+
+    at_once: int
+    cgroup_procs: tuple[str, ...] = ()
+
+
 class LayerRun:
     """The layers of one pull. Use as an async context manager: leaving it with an error takes back what it committed."""
 
-    def __init__(self, shop: LayerShop, source: ImageSource, counter: PullCounter, at_once: int) -> None:
+    def __init__(self, shop: LayerShop, source: ImageSource, counter: PullCounter, limits: RunLimits) -> None:
         self._shop = shop
+        self._unpack_options = replace(shop.unpack, cgroup_procs=limits.cgroup_procs)
         self._source = source
         self._counter = counter
-        self._own_slots = asyncio.Semaphore(at_once)
+        self._own_slots = asyncio.Semaphore(limits.at_once)
         self._claimed: list[str] = []
 
     async def __aenter__(self) -> LayerRun:
@@ -198,7 +207,7 @@ class LayerRun:
             staged = await shop.threads.call(functools.partial(shop.store.stage_layer, stage_on))
             stack.push_async_callback(shop.threads.call, staged.discard)
             step.counter.enter(LayerState.FETCHING)
-            report = await fetch_and_unpack(shop.unpack, step.job, self._source, staged, step.counter.add)
+            report = await fetch_and_unpack(self._unpack_options, step.job, self._source, staged, step.counter.add)
             stack.pop_all()
         step.counter.enter(LayerState.UNPACKED)
         return staged, report

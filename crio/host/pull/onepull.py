@@ -21,7 +21,7 @@ from crio.core.image.registries import RegistriesConf
 from crio.core.image.schema1 import SchemaOneManifest
 from crio.core.image.shortnames import pull_candidates
 from crio.host.pull.artifacts import ArtifactBlob, ArtifactStore
-from crio.host.pull.layers import LayerRun, LayerShop
+from crio.host.pull.layers import LayerRun, LayerShop, RunLimits
 from crio.host.pull.options import MAX_LAYERS_AT_ONCE, PullOptions, PullRequest, PullResult
 from crio.host.pull.progress import PullCounter, PullState
 from crio.host.pull.resolve import ResolvedImage, resolve
@@ -56,6 +56,7 @@ class Fetched:
     image: ResolvedImage
     names: tuple[str, ...]
     signatures: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+    limits: RunLimits = RunLimits(MAX_LAYERS_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ async def pull_from_registry(
     for reference in candidates:
         credentials = CredentialSource(bench.options.auth, reference, request.credentials, auth_file)
         try:
-            return await _pull_candidate(bench, conf, reference, credentials, request.namespace, counter)
+            return await _pull_candidate(bench, conf, reference, credentials, request, counter)
         except CriError as error:
             failures.append(error)
     *others, last = failures
@@ -94,7 +95,7 @@ async def _pull_candidate(
     conf: RegistriesConf,
     reference: Reference,
     credentials: CredentialSource,
-    namespace: str,
+    request: PullRequest,
     counter: PullCounter,
 ) -> PullResult:
     async with Web(bench.options.web, bench.ranges) as web:
@@ -103,9 +104,9 @@ async def _pull_candidate(
         image = await resolve(opened.source, opened.top, reference.digest, bench.options.platform)
         signed = RegistrySignatures(bench.options.trust, web, opened.source.client, reference)
         subject = registry_subject(reference, image.instance_digest, signed)
-        signatures = await bench.trust.check(subject, namespace)
+        signatures = await bench.trust.check(subject, request.namespace)
         kept = {str(image.instance_digest): signatures} if signatures else {}
-        fetched = Fetched(opened.source, image, (str(reference),), kept)
+        fetched = Fetched(opened.source, image, (str(reference),), kept, RunLimits(MAX_LAYERS_AT_ONCE, request.cgroup_procs))
         if bench.options.artifacts_dir and isinstance(image.manifest, ImageManifest) and image.manifest.is_artifact:
             return await _fetch_artifact(ArtifactStore(bench.options.artifacts_dir), fetched, reference, counter)
         return await fetch_image(bench, fetched, reference, counter)
@@ -138,7 +139,7 @@ async def fetch_image(bench: Bench, fetched: Fetched, reference: Reference | Non
     plan = await _plan(fetched)
     _warn_of_platform(bench, plan, fetched)
     counter.enter(PullState.LAYERS)
-    async with LayerRun(bench.shop, fetched.source, counter, MAX_LAYERS_AT_ONCE) as run:
+    async with LayerRun(bench.shop, fetched.source, counter, fetched.limits) as run:
         layers = await run.fetch(plan.jobs)
         counter.enter(PullState.COMMITTING)
         commit = _commit_of(fetched, plan, layers.top, layers.diff_ids)

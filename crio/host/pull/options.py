@@ -70,12 +70,15 @@ class PullOptions:
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """One request: the reference as the client wrote it, who asks, and for which Kubernetes namespace."""
+    """One request: the reference as the client wrote it, who asks, and for which Kubernetes namespace.
+
+    ``cgroup_procs`` are the files that take unpackers into a cgroup of the caller's, which exists until the pull has ended.
+    """
 
     reference: str
     credentials: Credentials | None = None
     namespace: str = ""
-    cgroup: str = ""
+    cgroup_procs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,11 @@ class UnpackerKilled(Internal):
 
 @dataclass(frozen=True, slots=True)
 class UnpackOptions:
-    """The program and the limits of one layer; ``seconds`` is processor time."""
+    """The program and the limits of one layer; ``seconds`` is processor time. ``cgroup_procs`` take it into a cgroup."""
 
     program: str
     seconds: int
+    cgroup_procs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ async def fetch_and_unpack(
     with PipeFeed() as feed, _memory_file("unpack-report") as report_fd, _memory_file("unpack-errors") as error_fd:
         child = _start(options, job, staged, process.SpawnOptions(stdin_fd=feed.read_fd, stdout_fd=report_fd, stderr_fd=error_fd))
         try:
+            _move(child.pid, options.cgroup_procs)
             feed.hand_over()
             with contextlib.suppress(ReaderGone):
                 await source.send_blob(job.blob, feed, on_bytes)
@@ -96,6 +98,19 @@ def _start(options: UnpackOptions, job: LayerJob, staged: StagedLayer, spawn: pr
         return process.spawn(argv, spawn)
     except OSError as error:
         raise Internal(f"cannot execute {options.program!r}: {error.strerror}") from error
+
+
+def _move(pid: int, cgroup_procs: tuple[str, ...]) -> None:
+    """Before the first byte arrives, so that what the content costs is counted there."""
+    for path in cgroup_procs:
+        try:
+            with open(path, "wb", buffering=0) as file:
+                file.write(b"%d" % pid)
+        except ProcessLookupError:
+            # It has ended already, and says why in its report.
+            return
+        except OSError as error:
+            raise Internal(f"the unpacker cannot be put into the cgroup of {path}: {error.strerror}") from error
 
 
 def _room_bytes(path: str) -> int:

@@ -22,6 +22,7 @@ import grpc
 
 from crio.cri import api_pb2 as pb
 from test.support.cri import Cri
+from test.support.daemon import Daemon
 from test.support.faulty_registry import FaultyRegistry, faulty
 from test.support.smallimages import SmallImage, digest_of, image_of, layer_of
 from test.support.waiting import eventually
@@ -96,6 +97,20 @@ def remove(socket: str, reference: str) -> None:
     """Remove through the CRI."""
     with Cri(socket) as cri:
         cri.image.RemoveImage(pb.RemoveImageRequest(image=pb.ImageSpec(image=reference)))
+
+
+def unpackers(daemon: Daemon) -> list[int]:
+    """The unpackers of a daemon, by their arguments."""
+    found = []
+    for folder in pathlib.Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                arguments = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if arguments[0].endswith(b"/unpack") and str(daemon.layout.root).encode() in b" ".join(arguments):
+                found.append(int(folder.name))
+    return found
 
 
 class StoreFiles:

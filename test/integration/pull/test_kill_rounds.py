@@ -7,7 +7,6 @@ is fetched again. Rounds are seeded by their number; ``CRIO_PULL_ROUNDS`` makes 
 from __future__ import annotations
 
 import os
-import pathlib
 import random
 import signal
 import threading
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from test.integration.pull.ring import Pulled, StoreFiles, blobs_of, fresh_image, proxy_in_thread, pull, remove
+from test.integration.pull.ring import Pulled, StoreFiles, blobs_of, fresh_image, proxy_in_thread, pull, remove, unpackers
 from test.support.daemon import Daemon, Options, running
 from test.support.faulty_registry import FaultyRegistry
 from test.support.registry import RunningRegistry
@@ -70,20 +69,6 @@ def ring(real_registry: RunningRegistry) -> Iterator[Ring]:
         insecure = f'[[registry]]\nlocation = "{proxy.address}"\ninsecure = true\n'
         with running(Options(registries_conf=insecure)) as daemon:
             yield Ring(daemon, proxy, Pusher(real_registry.address), StoreFiles(daemon.layout.root / "store"))
-
-
-def unpackers(daemon: Daemon) -> list[int]:
-    """The unpackers of a daemon, by their arguments."""
-    found = []
-    for folder in pathlib.Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                arguments = (folder / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if arguments[0].endswith(b"/unpack") and str(daemon.layout.root).encode() in b" ".join(arguments):
-                found.append(int(folder.name))
-    return found
 
 
 def kill_one_unpacker(daemon: Daemon, chance: random.Random) -> int:
