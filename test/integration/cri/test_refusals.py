@@ -75,7 +75,6 @@ def test_empty_requests_are_refused(pods: Pods) -> None:
             call(request)
 
 
-
 CONTAINERS = {
     "an image that is not there": (
         {"image": {"image": "registry.k8s.io/crio-test/never:1"}},

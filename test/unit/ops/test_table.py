@@ -89,9 +89,7 @@ def test_a_record_that_cannot_be_saved_is_not_shown(table: Table, journal: Memor
     assert table.sandboxes.all() == before
 
 
-def test_what_has_happened_is_shown_even_if_it_cannot_be_saved(
-    table: Table, journal: Memory, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_has_happened_is_shown_even_if_it_cannot_be_saved(table: Table, journal: Memory, caplog: pytest.LogCaptureFixture) -> None:
     journal.full = True
     stopped = sandbox(0x11, SandboxState.NOTREADY)
     assert table.sandboxes.note(stopped) == stopped
