@@ -53,9 +53,7 @@ def sandbox_item(sandbox: Sandbox) -> pb.PodSandbox:
 
 
 def _namespace_options(options: core.NamespaceOptions) -> pb.NamespaceOption:
-    message = pb.NamespaceOption(
-        network=options.network.name, pid=options.pid.name, ipc=options.ipc.name, target_id=options.target_id
-    )
+    message = pb.NamespaceOption(network=options.network.name, pid=options.pid.name, ipc=options.ipc.name, target_id=options.target_id)
     if options.userns is not None:
         given = options.userns
         uids, gids = [_mapping(item) for item in given.uids], [_mapping(item) for item in given.gids]

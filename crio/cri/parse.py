@@ -194,9 +194,7 @@ def sandbox_config(message: pb.PodSandboxConfig) -> core.SandboxConfig:
         raise InvalidArgument("config.metadata.name is empty: a sandbox needs a name")
     if not message.metadata.namespace or not message.metadata.uid:
         raise InvalidArgument("config.metadata.namespace and config.metadata.uid must not be empty")
-    metadata = core.Metadata(
-        message.metadata.name, message.metadata.attempt, message.metadata.uid, message.metadata.namespace
-    )
+    metadata = core.Metadata(message.metadata.name, message.metadata.attempt, message.metadata.uid, message.metadata.namespace)
     labels = dict(_labels("config.labels", message.labels))
     labels.setdefault("io.kubernetes.pod.name", metadata.name)
     labels.setdefault("io.kubernetes.pod.namespace", metadata.namespace)

@@ -77,9 +77,7 @@ def _service(name: str, servicer: object, observe: Observer) -> grpc.GenericRpcH
     return grpc.method_handlers_generic_handler(descriptor.full_name, methods)
 
 
-def make_server(
-    runtime: object, images: object, observe: Observer, *, max_receive_bytes: int, max_send_bytes: int
-) -> grpc.aio.Server:
+def make_server(runtime: object, images: object, observe: Observer, *, max_receive_bytes: int, max_send_bytes: int) -> grpc.aio.Server:
     """A server of both CRI services on no address yet. ``observe(method, seconds, failed)`` is told of every unary call."""
     server = grpc.aio.server(
         options=[
@@ -88,7 +86,5 @@ def make_server(
             ("grpc.so_reuseport", 0),
         ]
     )
-    server.add_generic_rpc_handlers(
-        (_service("RuntimeService", runtime, observe), _service("ImageService", images, observe))
-    )
+    server.add_generic_rpc_handlers((_service("RuntimeService", runtime, observe), _service("ImageService", images, observe)))
     return server

@@ -95,9 +95,7 @@ async def _create(ctx: Context, sandbox: Sandbox, name: str, config: ContainerCo
         async with ctx.table.lock(sandbox.id):
             _check_still_ready(ctx, sandbox.id, container)
             state = next_container_state(container.id, container.state, ContainerEvent.CREATED)
-            ctx.table.containers.put(
-                dataclasses.replace(container, state=state, process=monitored.process, monitor=monitored.monitor)
-            )
+            ctx.table.containers.put(dataclasses.replace(container, state=state, process=monitored.process, monitor=monitored.monitor))
             undo.commit()
     ctx.exits.watch_monitor(container.id, monitored.monitor)
     return container.id

@@ -136,4 +136,3 @@ def _infra_exit(ctx: Context, sandbox_id: str) -> None:
         log.warning("the infra process of sandbox %s ended: the sandbox is no longer ready", sandbox_id)
         ctx.table.sandboxes.note(dataclasses.replace(sandbox, state=state))
     ctx.table.exited(sandbox_id).set()
-

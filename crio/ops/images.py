@@ -199,9 +199,19 @@ async def remove_image(ctx: Context, text: str) -> None:
     if record is None:
         await _remove_artifact(ctx, text)
         return
-    by_id = find_by_id(text, (named(record),)) is not None
-    matching = [] if by_id else [str(name) for name in ctx.names.candidates(text) if str(name.settled()) in record.names]
-    await ctx.flights.join(("remove image", record.id), lambda: _remove(ctx, record, matching))
+    image_id = record.id
+    await ctx.flights.join(("remove image", f"{image_id} {text}"), lambda: _carry_remove(ctx, image_id, text))
+
+
+async def _carry_remove(ctx: Context, image_id: str, text: str) -> None:
+    async with ctx.table.lock(image_id):
+        # Another request may have taken a name away meanwhile, or all of it.
+        record = find(ctx, text)
+        if record is None:
+            return
+        by_id = find_by_id(text, (named(record),)) is not None
+        settled = [] if by_id else [str(name.settled()) for name in ctx.names.candidates(text)]
+        await _remove(ctx, record, [name for name in settled if name in record.names])
 
 
 async def _remove_artifact(ctx: Context, text: str) -> None:

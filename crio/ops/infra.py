@@ -45,9 +45,7 @@ async def start(ctx: Context, sandbox: Sandbox, image: ImageRecord, handler: Han
         undo.push("the monitor's traces", lambda: forget_monitor(ctx, sandbox.id, sandbox.infra_cgroup))
         undo.push("the infra container", lambda: handler.runtime.delete(sandbox.id, force=True))
         monitored = await monitor.create(monitor_request(ctx, as_container(ctx, sandbox), handler))
-        sandbox = dataclasses.replace(
-            sandbox, infra_process=monitored.process, infra_monitor=monitored.monitor, pause_image=image.id
-        )
+        sandbox = dataclasses.replace(sandbox, infra_process=monitored.process, infra_monitor=monitored.monitor, pause_image=image.id)
         ctx.table.sandboxes.put(sandbox)
         await handler.runtime.start(sandbox.id)
     ctx.exits.watch_monitor(sandbox.id, monitored.monitor)

@@ -136,9 +136,7 @@ async def _create(ctx: Context, name: str, config: SandboxConfig, handler: Handl
     async with Undo() as undo:
         image = await infra.pause_image(ctx) if draft.needs_infra else None
         with stage("sandbox storage creation"):
-            metadata = sandbox_metadata(
-                sandbox, draft.store_name, ctx.settings.image.pause_image, image.id if image else ""
-            )
+            metadata = sandbox_metadata(sandbox, draft.store_name, ctx.settings.image.pause_image, image.id if image else "")
             create = ContainerCreate(sandbox.id, (draft.store_name, name), image.id if image else "", metadata)
             undo.push("the store container", lambda: ctx.blocking.run(ctx.store.delete_container, sandbox.id))
             await ctx.blocking.run(ctx.store.create_container, create)

@@ -206,9 +206,7 @@ def write_container_spec(
     built = build_container_spec(request)
     _save(ctx, container.id, container.bundle, built)
     gids = tuple(gid for gid in user.additional_gids)
-    return dataclasses.replace(
-        container, user=ContainerUser(user.uid, user.gid, gids), image_volumes=tuple(taken.images)
-    )
+    return dataclasses.replace(container, user=ContainerUser(user.uid, user.gid, gids), image_volumes=tuple(taken.images))
 
 
 def _identity(sandbox: Sandbox, container: Container, image: images.Found) -> Identity:
@@ -227,9 +225,7 @@ def _identity(sandbox: Sandbox, container: Container, image: images.Found) -> Id
     )
 
 
-def _user_files(
-    sandbox: Sandbox, container: Container, image: images.Found, rootfs: RootFs
-) -> tuple[ResolvedUser, BindFiles]:
+def _user_files(sandbox: Sandbox, container: Container, image: images.Found, rootfs: RootFs) -> tuple[ResolvedUser, BindFiles]:
     """Who the first process is, and the files that are bound into the container."""
     try:
         passwd = rootfs.read("etc/passwd", FILE_LIMIT_BYTES) or b""

@@ -73,9 +73,7 @@ class Timeline:
 
     def about(self, wanted: str) -> tuple[Entry, ...]:
         """Entries about an object, by the start of its id or by its name, oldest first; all for an empty text."""
-        return tuple(
-            entry for entry in self._ring if not wanted or entry.object_id.startswith(wanted) or wanted == entry.subject
-        )
+        return tuple(entry for entry in self._ring if not wanted or entry.object_id.startswith(wanted) or wanted == entry.subject)
 
 
 @contextlib.contextmanager
