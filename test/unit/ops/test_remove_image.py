@@ -47,10 +47,9 @@ class Store:
 async def test_two_names_removed_at_once_take_the_image_with_them(tmp_path: Path) -> None:
     store = Store("host.test/r:a", "host.test/r:b")
     names = SimpleNamespace(candidates=lambda text: (parse_reference(text),))
-    async with context(str(tmp_path), store=store, names=names) as ctx:
-        async with asyncio.TaskGroup() as group:
-            for name in ("host.test/r:a", "host.test/r:b"):
-                group.create_task(remove_image(ctx, name))
+    async with context(str(tmp_path), store=store, names=names) as ctx, asyncio.TaskGroup() as group:
+        for name in ("host.test/r:a", "host.test/r:b"):
+            group.create_task(remove_image(ctx, name))
     assert store.records == []
 
 
