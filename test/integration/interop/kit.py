@@ -206,8 +206,9 @@ class Side:
         return found
 
     def records(self, kind: str) -> list[dict[str, Any]]:
-        """What ``images``, ``layers`` or ``containers`` the index on disk has."""
-        found: list[dict[str, Any]] = json.loads((self.root / f"{self.peer.driver}-{kind}" / f"{kind}.json").read_text())
+        """What ``images``, ``layers`` or ``containers`` the index on disk has; it may not have been written yet."""
+        path = self.root / f"{self.peer.driver}-{kind}" / f"{kind}.json"
+        found: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
         return found
 
     def sound(self) -> None:

@@ -244,9 +244,9 @@ def test_74_75_pods_beside_podman_run_build_prune_and_df(together: Together) -> 
 
     def reads() -> None:
         while not stop.is_set():
-            peer.podman("system", "df")
-            # What it finds may go before it looks at it; that it says so is all that is wanted of it.
-            peer.attempt(*peer.podman_words, "image", "prune", "--force")
+            # What they find may go before they look at it; that they say so is all that is wanted of them.
+            for command in (("system", "df"), ("image", "prune", "--force")):
+                peer.attempt(*peer.podman_words, *command)
             together.cri.pull(other)
             together.remove(other)
 
@@ -258,7 +258,6 @@ def test_74_75_pods_beside_podman_run_build_prune_and_df(together: Together) -> 
 
 
 def mount_counts(runroot: str) -> list[object]:
-
 
     return list(json.loads(pathlib.Path(runroot, "overlay-layers/mountpoints.json").read_text()))
 

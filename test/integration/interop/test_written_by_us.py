@@ -475,4 +475,3 @@ def test_15_an_image_of_130_layers_runs_here_and_there(side: Side) -> None:
     side.store.delete_container(container)
     assert side.store.check(quick=False) == ()
     side.peer.check("--quick")
-
