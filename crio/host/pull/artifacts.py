@@ -47,11 +47,11 @@ class FileFeed:
         self._hash = hashlib.new(digest.algorithm)
         self._fd, self._temporary = tempfile.mkstemp(prefix=".incoming-", dir=os.path.dirname(path))
 
-    async def write(self, data: bytes | bytearray) -> None:
+    async def write(self, data: bytes | memoryview) -> None:
         """Appends ``data``."""
         await asyncio.to_thread(self._write, data)
 
-    def _write(self, data: bytes | bytearray) -> None:
+    def _write(self, data: bytes | memoryview) -> None:
         self._hash.update(data)
         view = memoryview(data)
         while view:

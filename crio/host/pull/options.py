@@ -40,7 +40,7 @@ class Budgets:
 
     connections: int = 12
     unpackers: int = 4
-    ahead_bytes: int = 64 * 1024 * 1024
+    ahead_bytes: int = 48 * 1024 * 1024
     unpack_s: int = 3600
 
     def ranges(self, range_bytes: int) -> int:

@@ -9,6 +9,8 @@ them badly, costs nothing but the attempt: the first connection goes on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import mmap
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,18 +18,26 @@ from dataclasses import dataclass, field
 from crio.core.errors import CriError
 
 MIB = 1024 * 1024
-RANGE_BYTES = 16 * MIB
+RANGE_BYTES = 8 * MIB
 WORTHWHILE_BYTES = 64 * MIB
-PROBE_BYTES = 4 * MIB
-STARVED_SHARE = 0.5
-RANGES_PER_BLOB = 4
+PROBE_BYTES = 8 * MIB
+STARVED_SHARE = 0.7
+RANGES_PER_BLOB = 6
+# With more blobs than this at once there are connections enough, and waiting more likely means that the machine is busy.
+STREAMS_TO_HELP = 2
 
 
 @dataclass(slots=True)
 class RangeBudget:
-    """How many ranges may be fetched or kept at the same moment, over all pulls."""
+    """How many ranges may be fetched or kept at the same moment, over all pulls; ``streams`` are the blobs on their way."""
 
     free: int
+    streams: int = 0
+
+    @property
+    def helps(self) -> bool:
+        """Whether ranges would be fetched at all just now."""
+        return self.free > 0 and self.streams <= STREAMS_TO_HELP
 
     def take(self) -> bool:
         """Whether there was one left, which is now the caller's."""
@@ -58,7 +68,7 @@ class Pace:
         return self.waited_s > (self.clock() - self.began_s) * STARVED_SHARE
 
 
-Fetch = Callable[[int, int], Awaitable[bytearray]]
+Fetch = Callable[[int, int], Awaitable[mmap.mmap]]
 
 
 class Ahead:
@@ -70,7 +80,7 @@ class Ahead:
         self._fetch = fetch
         self._size_bytes = size_bytes
         self._next = size_bytes
-        self._waiting: deque[asyncio.Task[bytearray | None]] = deque()
+        self._waiting: deque[asyncio.Task[mmap.mmap | None]] = deque()
         self.start: int | None = None
 
     def begin(self, start: int) -> None:
@@ -79,7 +89,7 @@ class Ahead:
         self._refill()
         self.start = start if self._waiting else None
 
-    async def take(self) -> bytearray | None:
+    async def take(self) -> mmap.mmap | None:
         """The next range; None when there is none, because it failed or nothing is left of the budget."""
         self._refill()
         if not self._waiting:
@@ -89,8 +99,9 @@ class Ahead:
             self._budget.give()
         return body
 
-    def used(self) -> None:
-        """The range that was taken last has been written and is forgotten."""
+    def used(self, body: mmap.mmap) -> None:
+        """A range that was taken has been written: its memory goes back to the kernel at once."""
+        _release(body)
         self._budget.give()
 
     def abandon(self) -> None:
@@ -104,7 +115,9 @@ class Ahead:
         self.abandon()
         if self._waiting:
             await asyncio.wait(self._waiting)
-        for _ in self._waiting:
+        for task in self._waiting:
+            if not task.cancelled() and (body := task.result()) is not None:
+                _release(body)
             self._budget.give()
         self._waiting.clear()
         self.start = None
@@ -115,9 +128,15 @@ class Ahead:
             self._waiting.append(self._group.create_task(self._one(first, last), name=f"range {first}-{last}"))
             self._next = last + 1
 
-    async def _one(self, first: int, last: int) -> bytearray | None:
+    async def _one(self, first: int, last: int) -> mmap.mmap | None:
         try:
             return await self._fetch(first, last)
         except CriError:
             # Whatever it is, the stream that goes on behind the last good byte will meet it again and tell it.
             return None
+
+
+def _release(body: mmap.mmap) -> None:
+    # When writing it failed, the error's traceback still looks into it; then the memory goes with the traceback.
+    with contextlib.suppress(BufferError):
+        body.close()

@@ -9,6 +9,7 @@ Source: specification E.5.
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import time
 from collections.abc import Callable
@@ -67,9 +68,13 @@ class Download:
         :raises DigestMismatch: more or fewer bytes than were promised
         :raises ReaderGone: the reader of the pipe stopped reading
         """
-        if self.size_bytes < WORTHWHILE_BYTES:
-            await self._run()
-            return
+        self.client.ranges.streams += 1
+        try:
+            await (self._run() if self.size_bytes < WORTHWHILE_BYTES else self._run_with_help())
+        finally:
+            self.client.ranges.streams -= 1
+
+    async def _run_with_help(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 self._ahead = Ahead(group, self.client.ranges, self._fetch_range, self.size_bytes)
@@ -146,7 +151,7 @@ class Download:
         """How much of the connection's part is still to come."""
         return self.end - self.offset
 
-    async def _pass_on(self, chunk: bytes | bytearray) -> None:
+    async def _pass_on(self, chunk: bytes | memoryview) -> None:
         if self.size_bytes != UNKNOWN_SIZE and self.offset + len(chunk) > self.size_bytes:
             raise DigestMismatch(f"blob {self.digest}: more than the promised {self.size_bytes} bytes")
         await self.feed.write(chunk)
@@ -161,7 +166,7 @@ class Download:
         if ahead.start is None:
             start = self.offset + RANGE_BYTES
             # A blob that is nearly there is left alone.
-            if self.size_bytes - start >= RANGE_BYTES and self._pace.starved:
+            if self.size_bytes - start >= RANGE_BYTES and self.client.ranges.helps and self._pace.starved:
                 ahead.begin(start)
         elif self.offset > ahead.start:
             self._may_look_ahead = False
@@ -174,9 +179,10 @@ class Download:
             return True
         while self.offset < self.size_bytes and (body := await ahead.take()) is not None:
             try:
-                await self._pass_on(body)
+                with memoryview(body) as view:
+                    await self._pass_on(view)
             finally:
-                ahead.used()
+                ahead.used(body)
         self.end = self.size_bytes
         if self.offset < self.size_bytes:
             # A range that fails says little about the blob, but enough about asking for ranges.
@@ -184,16 +190,21 @@ class Download:
             await ahead.stop()
         return self.offset == self.size_bytes
 
-    async def _fetch_range(self, first: int, last: int) -> bytearray:
-        body = bytearray()
-        async with self.client.blob(self.digest, first, last) as response:
-            # The registry gives ranges: the connection need not go further than to the first of them, if it is not there yet.
-            if self._ahead is not None and first == self._ahead.start and self.offset <= first:
-                self.end = first
-            while chunk := await response.content.readany():
-                body += chunk
-                if len(body) > last + 1 - first:
-                    break
-        if len(body) != last + 1 - first:
-            raise BrokenDownload(f"blob {self.digest}: bytes {first} to {last}: got {len(body)}")
+    async def _fetch_range(self, first: int, last: int) -> mmap.mmap:
+        body = mmap.mmap(-1, last + 1 - first)
+        try:
+            async with self.client.blob(self.digest, first, last) as response:
+                # The registry gives ranges: the connection need not go further than to the first of them, if it is not there yet.
+                if self._ahead is not None and first == self._ahead.start and self.offset <= first:
+                    self.end = first
+                filled = 0
+                while chunk := await response.content.readany():
+                    filled += len(chunk)
+                    if filled <= len(body):
+                        body.write(chunk)
+            if filled != len(body):
+                raise BrokenDownload(f"blob {self.digest}: bytes {first} to {last}: got {filled}")
+        except BaseException:
+            body.close()
+            raise
         return body

@@ -22,7 +22,7 @@ class ReaderGone(Exception):
 class BlobFeed(Protocol):
     """Where a blob goes."""
 
-    async def write(self, data: bytes | bytearray) -> None:
+    async def write(self, data: bytes | memoryview) -> None:
         """Takes all of ``data``."""
 
 
@@ -60,7 +60,7 @@ class PipeFeed:
             os.close(self._write_fd)
             self._write_fd = -1
 
-    async def write(self, data: bytes | bytearray) -> None:
+    async def write(self, data: bytes | memoryview) -> None:
         """Writes all of ``data``, waiting while the pipe is full.
 
         :raises ReaderGone: nobody reads any more

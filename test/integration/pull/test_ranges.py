@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from crio.core.image.errors import BadLayer
 from crio.host.pull.engine import PullEngine
 from crio.host.pull.options import Budgets, PullRequest
 from crio.host.registry import ahead, download
@@ -133,6 +134,24 @@ async def test_without_budget_there_is_one_connection(bench: Bench, proxy: Fault
     proxy.on(BLOB, lambda seen: _gives_ranges(proxy, seen), 0)
     await bench.pull(place)
     assert len(proxy.asked(BLOB)) == 1
+
+
+async def test_a_refused_archive_among_ranges_ends_the_pull(bench: Bench, pusher: Pusher, proxy: FaultyRegistry) -> None:
+    broken = ARCHIVE[:1_200_000] + bytes(2048) + os.urandom(800_000)
+    archive = ARCHIVE[:600] + ARCHIVE[:600] + broken
+    layer = Layer(archive, archive, LAYER.media_type)
+    pusher.image(REPOSITORY, "broken", image_of((layer,)))
+    bench.insecure(proxy.address)
+    proxy.on(digest_of(archive), lambda seen: _gives_ranges(proxy, seen), 0)
+    engine = PullEngine(bench.store, bench.options)
+    before = engine._bench.ranges.free
+    try:
+        with pytest.raises(BadLayer):
+            await engine.pull(PullRequest(f"{proxy.address}/{REPOSITORY}:broken"))
+    finally:
+        engine.close()
+    assert (engine._bench.ranges.free, engine._bench.ranges.streams) == (before, 0)
+    bench.assert_empty()
 
 
 async def test_a_failed_pull_gives_its_part_of_the_budget_back(bench: Bench, proxy: FaultyRegistry, place: str) -> None:
