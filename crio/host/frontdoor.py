@@ -21,6 +21,7 @@ from crio.host import syscalls
 
 SOCKET_PATH_MAX = 107
 _BACKLOG = 1024
+_LOCK = "lock"
 
 
 def hold_lock(path: str, what: str) -> int:
@@ -43,8 +44,9 @@ class FrontDoor:
         self._path = path
         os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
         _remove_stale(path)
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._inner = _inner_directory(path)
+        self._inner_lock_fd = hold_lock(os.path.join(self._inner, _LOCK), f"the socket {path}")
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self.grpc_path = os.path.join(self._inner, "grpc.sock")
         self.http_path = os.path.join(self._inner, "http.sock")
         self.http = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
@@ -77,16 +79,21 @@ class FrontDoor:
                 os.unlink(self._path)
         for item in (self._listener, self.http):
             item.close()
-        for fd in (self._stop_read, self._stop_write):
+        for fd in (self._stop_read, self._stop_write, self._inner_lock_fd):
             os.close(fd)
         shutil.rmtree(self._inner, ignore_errors=True)
 
 
 def _inner_directory(path: str) -> str:
-    """A private directory beside the socket, or in the temporary directory where the path would be too long."""
+    """A private directory beside the socket, or in the temporary directory where the path would be too long.
+
+    Raises AlreadyExists when a daemon that is still starting has it: nobody answers on its public socket yet.
+    """
     inner = f"{path}.d"
     if len(os.fsencode(inner)) + len("/grpc.sock") > SOCKET_PATH_MAX:
         return tempfile.mkdtemp(prefix="crio-")
+    with contextlib.suppress(FileNotFoundError):
+        os.close(hold_lock(os.path.join(inner, _LOCK), f"the socket {path}"))
     shutil.rmtree(inner, ignore_errors=True)
     os.mkdir(inner, 0o700)
     return inner
