@@ -63,7 +63,7 @@ def connect(run: Run) -> socket.socket:
 
 def measure_attach(rig: Rig, figures: Figures, times: int) -> None:
     """Attach, send a line to a `cat` and have it back; then the same line again over the same connection."""
-    run = rig.run("-i", "--leave-stdin-open", log="none", FAKE_ARGV0="/bin/cat")
+    run = rig.run("-i", "--leave-stdin-open", log="none", environment={"FAKE_ARGV0": "/bin/cat"})
     for _ in range(times):
         begun_ns = time.monotonic_ns()
         with connect(run) as client:
@@ -80,7 +80,7 @@ def measure_attach(rig: Rig, figures: Figures, times: int) -> None:
 
 def _stuck_run(rig: Rig, stuck: bool) -> float | None:
     """Seconds that the container needs for its output with or without a client that never reads; None: it hangs."""
-    run = rig.run("-i", "--no-sync-log", FAKE_SCRIPT=f"read go; seq {STUCK_LINES} {2 * STUCK_LINES}")
+    run = rig.run("-i", "--no-sync-log", environment={"FAKE_SCRIPT": f"read go; seq {STUCK_LINES} {2 * STUCK_LINES}"})
     with contextlib.ExitStack() as stack:
         if stuck:
             stack.enter_context(connect(run))

@@ -32,7 +32,7 @@ def measure(rig: Rig, figures: Figures, count: int) -> None:
     group.mkdir()
     try:
         (group / "cgroup.procs").write_text("0")
-        runs = [rig.run("--exit-command", "/bin/true", FAKE_CGROUP=str(home)) for _ in range(count)]
+        runs = [rig.run("--exit-command", "/bin/true", environment={"FAKE_CGROUP": str(home)}) for _ in range(count)]
         home.write_text("0")
         (group / "memory.force_empty").write_text("0")
         each = [pss_bytes(run.pid) for run in runs]

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from test.support.waiting import eventually
@@ -42,14 +42,14 @@ class Rig:
     counter: int = 0
     started: list[Run] = field(default_factory=list)
 
-    def run(self, *words: str, bundle: pathlib.Path | None = None, log: str = "", **environment: str) -> Run:
+    def run(self, *words: str, bundle: pathlib.Path | None = None, log: str = "", environment: Mapping[str, str] | None = None) -> Run:
         """Start one container; returns when its pid was reported."""
         self.counter += 1
         place = self.folder / f"c{self.counter}"
         (place / "exits").mkdir(parents=True)
         run = Run(place, bundle or place, f"{CID}{self.counter}")
         self.started.append(run)
-        run.start([self.path, "-c", run.name, "-u", run.name, "-r", self.runtime, *self.extra], words, log, environment)
+        run.start([self.path, "-c", run.name, "-u", run.name, "-r", self.runtime, *self.extra], words, log, environment or {})
         return run
 
     def stop(self) -> None:
@@ -80,7 +80,7 @@ class Run:
         """The default log."""
         return self.place / "ctr.log"
 
-    def start(self, program: Sequence[str], words: Sequence[str], log: str, environment: dict[str, str]) -> None:
+    def start(self, program: Sequence[str], words: Sequence[str], log: str, environment: Mapping[str, str]) -> None:
         """Start the monitor as a caller does, and wait for its report."""
         sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sync.settimeout(TIMEOUT_S)

@@ -64,7 +64,7 @@ def add(figures: Figures, load: Load, place: str, seconds: float, cpu_s: float) 
 def measure(rig: Rig, figures: Figures, programs: Programs, load: Load, place: str = "") -> None:
     """One try with a monitor."""
     fifo = go_fifo(rig.folder)
-    run = rig.run("--sync", "--no-sync-log", **environment_of(programs, load, fifo))
+    run = rig.run("--sync", "--no-sync-log", environment=environment_of(programs, load, fifo))
     before_s = run.cpu_s()
     begun_ns = time.monotonic_ns()
     os.close(os.open(fifo, os.O_WRONLY))

@@ -26,6 +26,7 @@ from test.conmon.harness import (
 from test.support.waiting import eventually
 
 CYCLES = 1000
+ROUNDS = 30
 SLOW_MB = 100
 LINK_LENGTHS = (60, 106, 107, 108, 120)
 # As long as a session id may be, for a monitor that must not spin: 20 % of a second.
@@ -77,6 +78,18 @@ def test_57_a_client_before_the_start_and_one_after_several_megabytes(monitor: M
             assert receive_all(second) == {2: b"tail\n", 3: b""}
         rest = receive_all(first)[2]
     assert begin + rest == b"".join(b"%d\n" % number for number in range(1, 300001)) + b"tail\n"
+
+
+def test_57_a_client_that_connected_before_a_word_was_written_gets_it(make_monitor: Callable[..., Monitor], fast_runtime: str) -> None:
+    for _ in range(ROUNDS):
+        monitor = make_monitor(runtime=fast_runtime)
+        go = monitor.folder / "go"
+        os.mkfifo(go)
+        assert monitor.run(FAKE_SCRIPT=f"read word < {go}; echo $word") == 0
+        monitor.message()
+        with monitor.attach() as client:
+            go.write_text("word\n")
+            assert receive_all(client)[2] == b"word\n"
 
 
 def test_58_three_clients_see_the_same_and_one_may_leave(monitor: Monitor) -> None:
@@ -150,12 +163,7 @@ def test_62_at_the_limit_of_descriptors_nothing_spins(monitor: Monitor) -> None:
     clients = []
     for _ in range(40):
         with contextlib.suppress(OSError):
-            client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            client.setblocking(False)
-            clients.append(client)
-            client.connect(f"{monitor.bundle}/attach"[-107:]) if len(str(monitor.bundle)) < 100 else client.connect(
-                f"/proc/self/fd/{os.open(monitor.bundle, os.O_PATH)}/attach"
-            )
+            clients.append(monitor.attach())
     assert during(1.0, lambda: cpu_ticks(monitor.pid)) <= FEW_TICKS
     for client in clients:
         client.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -11,10 +12,22 @@ from collections.abc import Callable
 
 import pytest
 
-from test.conmon.harness import API_EXEC, CID, CONMON, FAKE_RUNTIME, LEGACY_EXEC, WAIT_S, Ended, Monitor, descriptors, stat_fields, status_fields, until
+from test.conmon.harness import (
+    API_EXEC,
+    CID,
+    CONMON,
+    FAKE_RUNTIME,
+    LEGACY_EXEC,
+    WAIT_S,
+    Ended,
+    Monitor,
+    descriptors,
+    stat_fields,
+    status_fields,
+    until,
+)
 from test.support.waiting import eventually
 
-PR_NAMES = ("SigBlk", "SigIgn", "SigCgt")
 ORDINARY_SIGNALS = (1 << 31) - 1
 SIGPIPE_BIT = 1 << (signal.SIGPIPE - 1)
 UNPRIVILEGED = 65534
@@ -110,18 +123,16 @@ def test_19_a_pid_file_that_cannot_be_written_leaves_no_container(monitor: Monit
     record = monitor.folder / "record.json"
     monitor.options["-P"] = str(monitor.folder / "missing" / "conmon.pid")
     assert monitor.run(FAKE_RECORD=str(record)) == 1
-    try:
+    with contextlib.suppress(Ended):
         assert monitor.message().get("pid") == -1
-    except Ended:
-        pass
     assert not record.exists() and not monitor.pid_file.exists()
 
 
+PRESERVE = ("--runtime-opt", "--preserve-fds", "--runtime-opt")
 ARGV: dict[str, tuple[tuple[str, ...], str]] = {
     "create": ((), "create --bundle {b} --pid-file {p} {c}"),
     "create with everything": (
-        ("-s", "--runtime-arg", "--root=/r", "--runtime-arg", "", "--no-pivot", "--no-new-keyring", "--runtime-opt", "--preserve-fds")
-        + ("--runtime-opt", "2"),
+        ("-s", "--runtime-arg", "--root=/r", "--no-pivot", "--no-new-keyring", *PRESERVE, "2", "--runtime-arg", ""),
         "--systemd-cgroup --root=/r  create --bundle {b} --pid-file {p} --no-pivot --no-new-keyring --preserve-fds 2 {c}",
     ),
     "restore": (
@@ -197,6 +208,14 @@ def test_23_the_runtimes_signals_are_clean(monitor: Monitor) -> None:
     assert int(signals["SigIgn"], 16) & ~python & ORDINARY_SIGNALS == 0
     fields = status_fields(monitor.container)
     assert int(fields["SigBlk"], 16) == 0 and int(fields["SigIgn"], 16) == 0
+
+
+def test_23_the_containers_signals_are_clean(make_monitor: Callable[..., Monitor], fast_runtime: str) -> None:
+    monitor = make_monitor(runtime=fast_runtime)
+    assert monitor.run() == 0
+    monitor.message()
+    fields = status_fields(monitor.container)
+    assert int(fields["SigBlk"], 16) == 0 and int(fields["SigIgn"], 16) & ORDINARY_SIGNALS == 0
 
 
 def test_24_the_containers_pipes_are_open_to_everybody(monitor: Monitor) -> None:

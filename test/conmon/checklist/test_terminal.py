@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import pytest
@@ -10,8 +9,9 @@ import pytest
 from test.conmon.harness import WAIT_S, Monitor, cpu_ticks, during, receive_all, receive_until, until, wakeups
 from test.support.waiting import eventually
 
-# Prints the size whenever it changes.
-WATCH_SIZE = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.02; done"
+# Prints the size whenever it has changed.
+WATCH_SIZE = 'echo ready; while :; do now=$(stty size); test "$now" = "$last" || echo "$now"; last=$now; sleep 0.02; done'
+SIGNALLED_SIZE = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.02; done"
 BAD_THEN_GOOD = {
     "garbage": "garbage\n",
     "garbage with digits": "1 x y\n",
@@ -42,9 +42,12 @@ def test_71_the_terminal_is_one(monitor: Monitor) -> None:
     assert b"\r\n" in text
 
 
-def test_71_resizing_signals_the_container(watching: Monitor) -> None:
-    watching.ctl("1 33 44\n")
-    watching.logged(b" 33 44\r")
+def test_71_resizing_signals_the_container(monitor: Monitor) -> None:
+    assert monitor.run("-t", FAKE_SCRIPT=SIGNALLED_SIZE) == 0
+    monitor.message()
+    monitor.logged(b"ready")
+    monitor.ctl("1 33 44\n")
+    monitor.logged(b" 33 44\r")
 
 
 def test_72_size_and_input_before_the_terminal_exists(monitor: Monitor) -> None:
@@ -69,19 +72,18 @@ def test_73_a_bad_line_does_not_harm_a_good_one_behind_it(watching: Monitor, cas
 
 
 def test_73_lines_split_and_merged_with_extra_words_and_carriage_returns(watching: Monitor) -> None:
-    fd = os.open(watching.bundle / "ctl", os.O_WRONLY)
-    for piece in (b"1 1", b"7 27 and ", b"more\n"):
-        os.write(fd, piece)
-    watching.logged(b"17 27\r")
-    os.write(fd, b"1 18 28\r\n")
-    watching.logged(b"18 28\r")
-    os.write(fd, b"1 10 10\n1 19 29\n")
-    watching.logged(b"19 29\r")
-    os.write(fd, b"bad")
-    os.write(fd, b"\n")
-    os.write(fd, b"1 20 30\n")
-    watching.logged(b"20 30\r")
-    os.close(fd)
+    with open(watching.bundle / "ctl", "wb", buffering=0) as ctl:
+        for piece in (b"1 1", b"7 27 and ", b"more\n"):
+            ctl.write(piece)
+        watching.logged(b"17 27\r")
+        ctl.write(b"1 18 28\r\n")
+        watching.logged(b"18 28\r")
+        ctl.write(b"1 10 10\n1 19 29\n")
+        watching.logged(b"19 29\r")
+        ctl.write(b"bad")
+        ctl.write(b"\n")
+        ctl.write(b"1 20 30\n")
+        watching.logged(b"20 30\r")
 
 
 def test_74_the_last_writer_may_close(monitor: Monitor) -> None:
@@ -95,7 +97,8 @@ def test_74_the_last_writer_may_close(monitor: Monitor) -> None:
 
 def test_75_a_terminal_that_nobody_has_open_costs_no_wakeups(monitor: Monitor) -> None:
     go = monitor.folder / "go"
-    script = f"tty=$(tty); exec </dev/null >/dev/null 2>&1; touch {go}.closed; {until(go)}; exec >$tty; echo again; exec >/dev/null; sleep 0.2; exit 3"
+    script = f"tty=$(tty); exec </dev/null >/dev/null 2>&1; touch {go}.closed; {until(go)}"
+    script += "; exec >$tty; echo again; exec >/dev/null; sleep 0.2; exit 3"
     assert monitor.run("-t", FAKE_SCRIPT=script) == 0
     monitor.message()
     eventually((monitor.folder / "go.closed").exists, WAIT_S, "closed descriptors")

@@ -1,0 +1,29 @@
+"""One private podman for each runtime, and a clean one for every test."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+from test.conmon.podman.engine import Engine
+
+
+@pytest.fixture(scope="session", params=["runc", "crun"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Podman with an image, for all tests of one runtime. Podman wants a short path."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="p-"))
+    made = Engine(folder, request.param, f"/ct-podman-{request.param}-{os.getpid()}")
+    made.prepare()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def podman(engine: Engine) -> Iterator[Engine]:
+    """Podman without containers."""
+    yield engine
+    engine.clean()

@@ -1,0 +1,177 @@
+"""A private podman: storage, run directory, configuration and images of its own, and the monitor under test."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import select
+import shutil
+import struct
+import subprocess
+import termios
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from test.conmon.harness import CONMON
+from test.conmon.runtimes import make_rootfs, runtime
+from test.support.waiting import eventually
+
+COMMAND_TIMEOUT_S = 30.0
+IMAGE = "localhost/box"
+# No rlimits above the hard limit (podman's own defaults are refused without CAP_SYS_RESOURCE), and our monitor: cleanup, which
+# the monitor runs at the end, does not hand the command line's choice on, so it has to be in the file. Without the delay, which is
+# for clients of the service that ask late, the monitors of its execs end at once.
+CONF = """[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+log_driver = "k8s-file"
+[engine]
+conmon_path = ["{conmon}"]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+exit_command_delay = 0
+runtime = "{name}"
+[engine.runtimes]
+{name} = ["{path}"]
+"""
+
+
+@dataclass(slots=True)
+class Engine:
+    """One podman for one runtime."""
+
+    folder: pathlib.Path
+    name: str
+    parent: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        """Write the configuration and import the image."""
+        chosen = runtime(self.name)
+        path = chosen.path
+        if chosen.words:
+            path = str(self.folder / self.name)
+            pathlib.Path(path).write_text(f'#!/bin/sh\nexec {chosen.path} {" ".join(chosen.words)} "$@"\n')
+            pathlib.Path(path).chmod(0o755)
+        conf = self.folder / "containers.conf"
+        conf.write_text(CONF.format(conmon=CONMON, name=self.name, path=path))
+        self.environment = dict(os.environ, CONTAINERS_CONF=str(conf), HOME=str(self.folder), LC_ALL="C.UTF-8")
+        rootfs = make_rootfs(self.folder / "rootfs")
+        archive = self.folder / "box.tar"
+        subprocess.run(["tar", "-C", rootfs, "-cf", archive, "."], check=True)
+        self.ok("import", str(archive), IMAGE)
+        shutil.rmtree(rootfs)
+
+    def argv(self, *words: str) -> list[str]:
+        """The command line."""
+        places = ["--root", f"{self.folder}/root", "--runroot", f"{self.folder}/run", "--tmpdir", f"{self.folder}/tmp"]
+        places += ["--storage-driver", "overlay", "--storage-opt", "overlay.skip_mount_home=true"]
+        return ["podman", *places, "--network-config-dir", f"{self.folder}/net", *words]
+
+    def call(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """Run podman to its end."""
+        argv = self.argv(*words)
+        return subprocess.run(argv, env=self.environment, input=stdin, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False)
+
+    def ok(self, *words: str, stdin: bytes = b"") -> str:
+        """Run podman, which has to succeed; returns what it prints, without the last newline."""
+        done = self.call(*words, stdin=stdin)
+        assert done.returncode == 0, f"podman {' '.join(words)}: {done.returncode} {done.stderr.decode()}"
+        return done.stdout.decode().removesuffix("\n")
+
+    def run_words(self, *words: str) -> list[str]:
+        """The words of `podman run` or `create` options that every container of the tests has."""
+        return ["--network", "none", "--cgroup-parent", self.parent, *words]
+
+    def run(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """`podman run`."""
+        return self.call("run", *self.run_words(*words), stdin=stdin)
+
+    def start(self, *words: str) -> str:
+        """`podman run -d`; returns the id."""
+        return self.ok("run", "-d", *self.run_words(*words))
+
+    def popen(self, *words: str, terminal_fd: int | None = None) -> subprocess.Popen[bytes]:
+        """Start podman, in a session at a terminal if there is one."""
+        prefix = [] if terminal_fd is None else ["setsid", "--ctty", "--wait"]
+        argv = [*prefix, *self.argv(*words)]
+        return subprocess.Popen(argv, env=self.environment, stdin=terminal_fd, stdout=terminal_fd, stderr=terminal_fd)
+
+    def inspect(self, name: str, template: str) -> str:
+        """One fact about a container."""
+        return self.ok("inspect", "--type", "container", "--format", "{{" + template + "}}", name)
+
+    def log_file(self, name: str) -> pathlib.Path:
+        """A container's k8s-file."""
+        return pathlib.Path(self.inspect(name, ".HostConfig.LogConfig.Path"))
+
+    def logged(self, name: str, words: str) -> None:
+        """Wait until a container's log contains some words."""
+        path = self.log_file(name)
+        eventually(lambda: path.exists() and words in path.read_text(), COMMAND_TIMEOUT_S, f"{words!r} in the log")
+
+    def clean(self) -> None:
+        """Remove all containers."""
+        self.ok("rm", "--all", "--force", "--time", "0")
+
+    def close(self) -> None:
+        """Take everything away."""
+        self.clean()
+        for hierarchy in pathlib.Path("/sys/fs/cgroup").iterdir():
+            for path in sorted((hierarchy / self.parent.strip("/")).glob("**/"), reverse=True):
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+        shutil.rmtree(self.folder)
+
+
+@dataclass(slots=True)
+class Terminal:
+    """podman at a terminal of its own."""
+
+    master_fd: int
+    process: subprocess.Popen[bytes]
+    data: bytearray = field(default_factory=bytearray)
+
+    def expect(self, words: bytes) -> None:
+        """Wait until the screen has shown some words."""
+        eventually(lambda: self._read() or words in self.data, COMMAND_TIMEOUT_S, f"{words!r} on the screen")
+
+    def type(self, words: bytes) -> None:
+        """Type."""
+        os.write(self.master_fd, words)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Change the window's size."""
+        fcntl.ioctl(self.master_fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def wait(self) -> int:
+        """podman's status, while its output is read."""
+        eventually(lambda: self._read() or self.process.poll() is not None, COMMAND_TIMEOUT_S, "podman's end")
+        self._read()
+        return self.process.wait()
+
+    def _read(self) -> bool:
+        """Take what is there; never true, so that it can stand in a condition."""
+        while select.select([self.master_fd], [], [], 0)[0]:
+            try:
+                piece = os.read(self.master_fd, 65536)
+            except OSError:
+                break
+            self.data += piece
+        return False
+
+
+@contextlib.contextmanager
+def terminal(engine: Engine, *words: str, size: tuple[int, int] = (24, 80)) -> Iterator[Terminal]:
+    """Start podman at a terminal."""
+    master_fd, slave_fd = os.openpty()
+    fcntl.ioctl(master_fd, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+    process = engine.popen(*words, terminal_fd=slave_fd)
+    try:
+        yield Terminal(master_fd, process)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master_fd)
+        os.close(slave_fd)
