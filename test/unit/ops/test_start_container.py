@@ -25,7 +25,9 @@ async def test_a_start_that_overstays_is_an_exit_and_nothing_runs_afterwards(tmp
             await start_container(ctx, made.id)
         left = ctx.table.containers.find(made.id)
         assert (left.state, left.exit_code, left.message) == (
-            ContainerState.EXITED, 128, "runc did not end within 60 s and was killed",
+            ContainerState.EXITED,
+            128,
+            "runc did not end within 60 s and was killed",
         )
         assert ctx.table.exited(made.id).is_set()
         assert ctx.runtime.calls == ["start", "delete force"]  # type: ignore[attr-defined]
