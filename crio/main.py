@@ -163,6 +163,7 @@ async def make_context(start: Start, settings: Settings, group: asyncio.TaskGrou
     """All ports, opened in order; ``stack`` closes them. Raises CriError or OSError."""
     syscalls.set_child_subreaper()
     process.watch_orphans()
+    process.raise_file_limit()
     facts = await probe_host()
     _prepare(settings)
     for path in {settings.root.root, settings.root.runroot}:
@@ -266,7 +267,7 @@ async def serve(start: Start) -> int:
         door = FrontDoor(settings.api.listen)
         stack.callback(door.close)
         ctx = await make_context(start, settings, group, stack)
-        ctx.exits.begin(lambda name: exits.on_exit(ctx, name), lambda name: exits.check(ctx, name))
+        ctx.exits.begin(lambda name: exits.on_exit(ctx, name), lambda name: exits.on_monitor_end(ctx, name))
         stack.callback(ctx.exits.close)
         if markers.was_unclean(settings.root):
             log.info("the last daemon did not end orderly: what it was doing is looked through now")

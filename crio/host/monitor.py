@@ -113,6 +113,7 @@ async def create(request: MonitorRequest) -> Monitored:
             raise Internal(f"cannot execute the monitor {request.monitor!r}: {error.strerror}") from error
         ends.close(sync_write, start_read, stderr_write)
         try:
+            process.lower_file_limit(child.pid)
             for procs in request.cgroup_procs:
                 _join_cgroup(procs, child.pid)
             with contextlib.suppress(BrokenPipeError):

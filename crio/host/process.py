@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -278,3 +279,20 @@ def reap_orphans(known: Callable[[int], bool] = _waited.__contains__) -> list[in
 def watch_orphans() -> None:
     """Collect orphans whenever a child of this process ends. Call once, in the loop's thread."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, reap_orphans)
+
+
+_file_limits: tuple[int, int] | None = None
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as it may: it holds a descriptor for each container. ``lower_file_limit`` undoes it for a child."""
+    global _file_limits
+    _file_limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_file_limits[1], _file_limits[1]))
+
+
+def lower_file_limit(pid: int) -> None:
+    """Give a child the limit that this process was started with, so that containers inherit that one. It must be waiting for us."""
+    if _file_limits is not None:
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, _file_limits)

@@ -34,8 +34,22 @@ FILE_GRACE_S: Final = 5.0
 log = logging.getLogger(__name__)
 
 
+async def on_monitor_end(ctx: Context, object_id: str) -> None:
+    """The monitor ended: put the container's end on record now, or when it comes. Its status is lost then, its end is not."""
+    container = ctx.table.containers.get(object_id)
+    fd = monitor.open_pid_fd(container.process) if container is not None and container.state in ALIVE else -1
+    if fd >= 0:
+        try:
+            if not monitor.is_alive(container.monitor if container is not None else None):
+                log.warning("the monitor of container %s is gone: its exit status will be unknown", object_id)
+                await process.wait_readable(fd)
+        finally:
+            os.close(fd)
+    await check(ctx, object_id)
+
+
 async def check(ctx: Context, object_id: str) -> None:
-    """Look whether a container that is on record as alive has ended, and put that on record."""
+    """Look whether a container that is on record as alive has ended, and put that on record. Never waits for a process."""
     container = ctx.table.containers.get(object_id)
     if container is None:
         sandbox = ctx.table.sandboxes.get(object_id)
@@ -47,16 +61,6 @@ async def check(ctx: Context, object_id: str) -> None:
     if monitor.read_exit_code(_exit_files(ctx, object_id)) is not None:
         await on_exit(ctx, object_id)
         return
-    fd = monitor.open_pid_fd(container.process)
-    if fd >= 0:
-        # The monitor is gone and the container lives on: its end is still seen, its status will be lost.
-        if not monitor.is_alive(container.monitor):
-            log.warning("the monitor of container %s is gone: its exit status will be unknown", object_id)
-        try:
-            if not monitor.is_alive(container.monitor):
-                await process.wait_readable(fd)
-        finally:
-            os.close(fd)
     if not monitor.is_alive(container.process):
         await on_exit(ctx, object_id)
 
