@@ -237,10 +237,14 @@ def test_74_75_pods_beside_podman_run_build_prune_and_df(together: Together) -> 
         while not stop.is_set():
             assert peer.podman("run", "--rm", name, "cat", "/etc/mark") == "c74\n"
 
+    store_words = ("buildah", "--root", peer.root, "--runroot", peer.runroot, "--storage-driver", "overlay")
+    build = (*store_words, "build", "--isolation", "chroot", "--quiet", "--pull-never", "--no-cache", "--tag", "localhost/built:1")
+
     def builds() -> None:
-        words = ("buildah", "--root", peer.root, "--runroot", peer.runroot, "--storage-driver", "overlay", "build")
         while not stop.is_set():
-            peer.run(*words, "--isolation", "chroot", "--quiet", "--pull-never", "--no-cache", "--tag", "localhost/built:1", str(context))
+            # podman's prune takes what buildah has written and not named yet.
+            done = peer.attempt(*build, str(context))
+            assert done.returncode == 0 or "not known" in done.stderr, done.stderr
 
     def reads() -> None:
         while not stop.is_set():
@@ -251,6 +255,7 @@ def test_74_75_pods_beside_podman_run_build_prune_and_df(together: Together) -> 
             together.remove(other)
 
     in_threads(Failures(), [pods, runs, builds, reads])
+    peer.run(*build, str(context))
     assert together.prints("localhost/built:1", "cat /etc/built") == ["built"]
     together.remove("localhost/built:1")
     eventually(lambda: mount_counts(peer.runroot) == [], 10, "nothing is counted as mounted")
