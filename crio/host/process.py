@@ -285,7 +285,7 @@ _file_limits: tuple[int, int] | None = None
 
 
 def raise_file_limit() -> None:
-    """Let this process open as many files as it may: it holds a descriptor for each container. ``lower_file_limit`` undoes it for a child."""
+    """Let this process open as many files as it may: it holds one for each container. ``lower_file_limit`` undoes it for a child."""
     global _file_limits
     _file_limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (_file_limits[1], _file_limits[1]))
