@@ -138,9 +138,7 @@ def _crio_page() -> Page:
     )
     visible = [one for one in global_settings() if one.flag is not None and not one.flag.hidden]
     flags = tuple(Term(flag_line(one), flag_text(one)) for one in visible)
-    variables = tuple(
-        Term(one.flag.env, f"The same as --{one.flag.name}.") for one in visible if one.flag is not None and one.flag.env
-    )
+    variables = tuple(Term(one.flag.env, f"The same as --{one.flag.name}.") for one in visible if one.flag is not None and one.flag.env)
     sections = [
         Section("SYNOPSIS", ("crio [GLOBAL FLAGS] [COMMAND [FLAGS] [ARGUMENTS]]",)),
         Section("DESCRIPTION", (described, syntax)),

@@ -46,9 +46,7 @@ class VolumePart:
 ImageSource = Callable[[int, Mount], tuple[VolumePart, ...]]
 
 
-def resolve_mounts(
-    mounts: tuple[Mount, ...], rules: SourceRules, taken: Taken, image_source: ImageSource
-) -> tuple[ResolvedMount, ...]:
+def resolve_mounts(mounts: tuple[Mount, ...], rules: SourceRules, taken: Taken, image_source: ImageSource) -> tuple[ResolvedMount, ...]:
     """The bind mounts of a request with their sources resolved.
 
     A missing source is made as a directory, as users of CRI-O know it, and noted in ``taken``; those that the configuration names are

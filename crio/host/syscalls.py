@@ -131,9 +131,7 @@ def fsmount(fd: int, attr_flags: int = 0) -> int:
     return _check(_lib.crio_fsmount(fd, FSMOUNT_CLOEXEC, attr_flags))
 
 
-def mount_setattr(
-    dir_fd: int, path: str, *, attr_set: int = 0, attr_clr: int = 0, propagation: int = 0, userns_fd: int = -1
-) -> None:
+def mount_setattr(dir_fd: int, path: str, *, attr_set: int = 0, attr_clr: int = 0, propagation: int = 0, userns_fd: int = -1) -> None:
     """Change the attributes of a whole mount tree. Source: mount_setattr(2)."""
     flags = AT_RECURSIVE | (AT_EMPTY_PATH if not path else 0)
     value = _lib.crio_mount_setattr(dir_fd, os.fsencode(path), flags, attr_set, attr_clr, propagation, userns_fd)
@@ -142,9 +140,7 @@ def mount_setattr(
 
 def renameat2(old_path: str, new_path: str, flags: int) -> None:
     """Rename with flags (1 = do not replace, 2 = exchange). Source: renameat2(2)."""
-    _check(
-        _lib.crio_renameat2(AT_FDCWD, os.fsencode(old_path), AT_FDCWD, os.fsencode(new_path), flags), old_path
-    )
+    _check(_lib.crio_renameat2(AT_FDCWD, os.fsencode(old_path), AT_FDCWD, os.fsencode(new_path), flags), old_path)
 
 
 def quotactl_fd(fd: int, command: int, quota_id: int, value: bytearray) -> None:

@@ -49,8 +49,7 @@ def parse_result(raw: bytes, plugin: str, *, ports_by_plugin: bool = False) -> C
     try:
         fields = parse_object(raw.strip() or b"{}", f"result of CNI plugin {plugin!r}", limit_bytes=ANSWER_LIMIT_BYTES)
         interfaces = tuple(
-            CniInterface(item.text("name"), item.text("mac"), item.text("sandbox"))
-            for item in fields.children("interfaces")
+            CniInterface(item.text("name"), item.text("mac"), item.text("sandbox")) for item in fields.children("interfaces")
         )
         dns = fields.child("dns")
         return CniResult(

@@ -132,8 +132,6 @@ def plugin_input(
     if prev_result is not None:
         document["prevResult"] = prev_result
     if valid_attachments is not None:
-        pairs: list[JsonValue] = [
-            {"containerID": valid.sandbox_id, "ifname": valid.if_name} for valid in valid_attachments
-        ]
+        pairs: list[JsonValue] = [{"containerID": valid.sandbox_id, "ifname": valid.if_name} for valid in valid_attachments]
         document["cni.dev/valid-attachments"] = pairs
     return json.dumps(document).encode()

@@ -120,4 +120,3 @@ def _declares_ports(config: bytes) -> bool:
         return any(plugin.child("capabilities").flag(PORT_MAPPINGS) for plugin in chain)
     except BadDocument:
         return False
-

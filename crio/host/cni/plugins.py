@@ -27,15 +27,11 @@ OUTPUT_LIMIT_BYTES = 1 << 20
 class Runner(Protocol):
     """How a program is run; ``crio.host.process.run`` in the daemon."""
 
-    async def __call__(
-        self, argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes, timeout_s: float
-    ) -> process.Completed:
+    async def __call__(self, argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes, timeout_s: float) -> process.Completed:
         """Runs the program to its end. Raises DeadlineExceeded when the time is over."""
 
 
-async def run_here(
-    argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes, timeout_s: float
-) -> process.Completed:
+async def run_here(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes, timeout_s: float) -> process.Completed:
     """Runs a program in the daemon's own namespaces."""
     return await process.run(argv, env=env, stdin=stdin, timeout_s=timeout_s, limit_bytes=OUTPUT_LIMIT_BYTES)
 
@@ -85,17 +81,13 @@ class Plugins:
         by_plugin = call.PORT_MAPPINGS in attachment.capability_args and network.has_capability(call.PORT_MAPPINGS)
         result = CniResult(ips=())
         for plugin in network.plugins:
-            stdin = call.plugin_input(
-                network, plugin, prev_result=prev, capability_args=attachment.capability_args
-            )
+            stdin = call.plugin_input(network, plugin, prev_result=prev, capability_args=attachment.capability_args)
             answer = await self._run(_Call(Command.ADD, plugin, stdin, attachment), clock)
             result = parse_result(answer, plugin.type, ports_by_plugin=by_plugin)
             prev = result_object(result)
         return result
 
-    async def delete(
-        self, network: NetworkConfig, attachment: Attachment, prev_result: JsonValue, clock: Clock
-    ) -> None:
+    async def delete(self, network: NetworkConfig, attachment: Attachment, prev_result: JsonValue, clock: Clock) -> None:
         """Detach: runs the whole chain backwards even if a plugin fails, so that as much as possible is given back.
 
         :raises PluginMissing, PluginFailed, PluginTimedOut: the first failure, after all have run
@@ -103,9 +95,7 @@ class Plugins:
         prev = prev_result if network.version() >= VERSION_PREV_RESULT_ON_DEL else None
         first: CriError | None = None
         for plugin in reversed(network.plugins):
-            stdin = call.plugin_input(
-                network, plugin, prev_result=prev, capability_args=attachment.capability_args
-            )
+            stdin = call.plugin_input(network, plugin, prev_result=prev, capability_args=attachment.capability_args)
             try:
                 await self._run(_Call(Command.DEL, plugin, stdin, attachment), clock)
             except (PluginMissing, PluginFailed, PluginTimedOut) as error:

@@ -218,7 +218,7 @@ async def test_a_detachment_that_fails_is_tried_until_it_is_done(node: Node, plu
     pod = node.pod()
     async with running() as manager:
         await manager.add(pod)
-        plugin.on("DEL", "echo '{\"code\":100,\"msg\":\"switch is away\"}'; exit 1")
+        plugin.on("DEL", 'echo \'{"code":100,"msg":"switch is away"}\'; exit 1')
         with pytest.raises(PluginFailed, match="switch is away"):
             await manager.delete(pod)
         assert node.leases() == [], "the other plugins have given back what they had"

@@ -142,7 +142,7 @@ async def test_who_waits_is_told_when_the_daemon_stops(node: Node, running: Runn
 
 
 async def test_a_network_that_answers_status_is_ready_when_it_says_so(node: Node, plugin: Scripted, running: Running) -> None:
-    plugin.on("STATUS", "echo '{\"code\":50,\"msg\":\"controller is away\"}'; exit 1")
+    plugin.on("STATUS", 'echo \'{"code":50,"msg":"controller is away"}\'; exit 1')
     node.configure({"type": "scripted"}, version="1.1.0")
     async with running() as manager:
         await eventually_ready(manager, False, "CNI plugin 'scripted' failed STATUS: controller is away (code 50)")
@@ -153,9 +153,7 @@ async def test_a_network_that_answers_status_is_ready_when_it_says_so(node: Node
         assert manager.status().ready
 
 
-async def test_with_a_grace_period_a_network_that_stays_away_is_noticed(
-    node: Node, plugin: Scripted, running: Running
-) -> None:
+async def test_with_a_grace_period_a_network_that_stays_away_is_noticed(node: Node, plugin: Scripted, running: Running) -> None:
     node.configure({"type": "scripted"}, version="1.1.0")
     async with running(status_grace_period_s=0.3) as manager:
         assert manager.status().ready
@@ -171,9 +169,7 @@ async def test_with_a_grace_period_a_network_that_stays_away_is_noticed(
         await eventually_ready(manager, True)
 
 
-async def test_without_a_grace_period_a_ready_network_is_not_asked_again(
-    node: Node, plugin: Scripted, running: Running
-) -> None:
+async def test_without_a_grace_period_a_ready_network_is_not_asked_again(node: Node, plugin: Scripted, running: Running) -> None:
     node.configure({"type": "scripted"}, version="1.1.0")
     async with running() as manager:
         plugin.on("STATUS", "exit 1")
@@ -230,9 +226,7 @@ async def test_a_network_can_forbid_collection(node: Node, plugin: Scripted, run
     assert plugin.calls("GC") == []
 
 
-async def test_leaked_records_are_undone_while_the_collection_of_the_network_fails(
-    node: Node, plugin: Scripted, running: Running
-) -> None:
+async def test_leaked_records_are_undone_while_the_collection_of_the_network_fails(node: Node, plugin: Scripted, running: Running) -> None:
     path = node.configure({"type": "scripted"}, version="1.1.0")
     Records(str(node.root / "cache")).write(intent(parse_list(path.read_bytes(), "t"), Attachment("leaked", "")))
     plugin.on("GC", "exit 1")

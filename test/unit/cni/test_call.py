@@ -39,8 +39,7 @@ def test_the_environment_is_the_inherited_one_with_only_our_own_protocol_variabl
         "CNI_CONTAINERID": "abc123",
         "CNI_NETNS": "/run/netns/x",
         "CNI_IFNAME": "eth0",
-        "CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;"
-        "K8S_POD_INFRA_CONTAINER_ID=abc123;K8S_POD_UID=uid-1",
+        "CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_ID=abc123;K8S_POD_UID=uid-1",
     }
 
 
@@ -55,9 +54,7 @@ def test_the_input_has_name_version_and_the_plugins_own_keys() -> None:
 
 def test_the_input_has_previous_result_and_only_declared_capabilities() -> None:
     args = {"portMappings": [1], "bandwidth": {}, "cgroupPath": "/x"}
-    document = json.loads(
-        call.plugin_input(NETWORK, NETWORK.plugins[1], prev_result={"ips": []}, capability_args=args)
-    )
+    document = json.loads(call.plugin_input(NETWORK, NETWORK.plugins[1], prev_result={"ips": []}, capability_args=args))
     assert document == {
         "type": "portmap",
         "name": "net",

@@ -67,9 +67,7 @@ def test_a_record_survives_the_disk(record: Sandbox | Container) -> None:
 
 @given(st.dictionaries(st.text(), st.text()), st.integers(0, 2**63), st.text(max_size=300))
 def test_any_text_and_number_survives(labels: dict[str, str], number: int, text: str) -> None:
-    record = dataclasses.replace(
-        CONTAINER, created_at_ns=number, message=text, config=dataclasses.replace(CONTAINER.config, labels=labels)
-    )
+    record = dataclasses.replace(CONTAINER, created_at_ns=number, message=text, config=dataclasses.replace(CONTAINER.config, labels=labels))
     assert decode(Container, encode(record)) == record
 
 
