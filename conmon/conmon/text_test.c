@@ -220,7 +220,9 @@ static void test_journal(void)
     CHECK(text.length == 6 + 2 + 8 + 9 + 1 && memcmp(data, "A_1=x\nB\n\x09\0\0\0\0\0\0\0two\nlines\n", text.length) == 0);
     count = journal_compose(&entry, &constant, head, vector);
     for (size_t i = 0; i < count; i++) {
-        memcpy(data + sum, vector[i].iov_base, vector[i].iov_len);
+        if (vector[i].iov_len > 0) {
+            memcpy(data + sum, vector[i].iov_base, vector[i].iov_len);
+        }
         sum += vector[i].iov_len;
     }
     CHECK(sum == 33 && memcmp(data, "MESSAGE\n\x03\0\0\0\0\0\0\0hi\n\nI\nPRIORITY=3\n", sum) == 0);

@@ -6,6 +6,7 @@ do is in ``upstream.KNOWN``; such a test must fail there, and every other one mu
 
 from __future__ import annotations
 
+import os
 import pathlib
 import subprocess
 from collections.abc import Callable, Generator, Iterator
@@ -45,6 +46,18 @@ def fast_runtime(tmp_path_factory: pytest.TempPathFactory) -> str:
     program = tmp_path_factory.mktemp("fast") / "fast-runtime"
     subprocess.run(["gcc", "-O2", "-static", "-o", program, HERE / "fast_runtime.c"], check=True, timeout=60)
     return str(program)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What upstream has no use for is left out when it is under test; on request also what it is known to fail."""
+    if not IS_UPSTREAM:
+        return
+    without_known = "CONMON_WITHOUT_KNOWN" in os.environ
+    items[:] = [
+        item
+        for item in items
+        if not (set(item.path.parts) & set(upstream.OURS)) and not (without_known and upstream.known(item.name) is not None)
+    ]
 
 
 @pytest.hookimpl(wrapper=True)

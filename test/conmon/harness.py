@@ -75,6 +75,7 @@ class Monitor:
             "--socket-dir-path": str(self.sockets),
         }
         self.prefix: tuple[str, ...] = ()
+        self.program: tuple[str, ...] = (CONMON,)
         self.kind = socket.SOCK_SEQPACKET
         self.pass_fds: tuple[int, ...] = ()
         self.stdout: int | None = None
@@ -83,7 +84,7 @@ class Monitor:
 
     def argv(self, *words: str) -> list[str]:
         """The command line with further words."""
-        return [*self.prefix, CONMON, *(word for pair in self.options.items() for word in pair), *words]
+        return [*self.prefix, *self.program, *(word for pair in self.options.items() for word in pair), *words]
 
     def launch(self, *words: str, pipes: Sequence[str] = ("SYNC", "START"), **environment: str) -> subprocess.Popen[bytes]:
         """Start the program; the go-ahead is not given yet."""

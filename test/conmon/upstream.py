@@ -38,6 +38,7 @@ KNOWN: dict[str, str] = {
     "test_59_a_client_that_pauses_shortly_loses_nothing": "ours: --attach-stall-limit",
     "test_60_the_exit_is_published_while_a_client_does_not_read": "defect 3",
     "test_61_a_thousand_attachments_leave_nothing": "defect 4",
+    "test_62_at_the_limit_of_descriptors_nothing_spins": "defect 4",
     "test_65_without_stdin_input_goes_nowhere": "input is parked, the client gets a reset",
     "test_66_a_container_that_closes_stdin_costs_nothing": "defect 1",
     "test_68_links_of_all_lengths": "defect 25: the link stays",
@@ -64,6 +65,7 @@ KNOWN: dict[str, str] = {
     "test_90_terminating_during_create_is_a_failure": SILENT,
     "test_92_a_runtime_that_is_killed_during_create_is_a_failure": SILENT,
     "test_94_running_out_of_memory_is_recorded_before_the_exit": "defect 24: the file is in the working directory",
+    "test_94_a_real_container_that_runs_out_of_memory": "defect 24",
     "test_94_podman_sees_an_oom_kill[runc]": "defect 24",
     "test_94_podman_sees_an_oom_kill[crun]": "defect 24",
     "test_94_version_2_events_are_understood": "it takes the first line of a process's cgroups, which is one of version 1 here",
@@ -72,7 +74,7 @@ KNOWN: dict[str, str] = {
 
 
 # Modules about options that upstream does not have at all.
-OURS = ("test_policy.py", "test_build.py", "test_fairness.py", "pinns", "pause")
+OURS = ("test_policy.py", "test_build.py", "test_fairness.py", "test_complete.py", "pinns", "pause")
 
 
 def known(name: str) -> str | None:

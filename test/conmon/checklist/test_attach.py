@@ -160,13 +160,11 @@ def test_62_at_the_limit_of_descriptors_nothing_spins(monitor: Monitor) -> None:
     monitor.prefix = ("prlimit", "--nofile=32:32")
     assert monitor.run("-i", "--leave-stdin-open", FAKE_SCRIPT="cat") == 0
     monitor.message()
-    clients = []
-    for _ in range(40):
-        with contextlib.suppress(OSError):
-            clients.append(monitor.attach())
-    assert during(1.0, lambda: cpu_ticks(monitor.pid)) <= FEW_TICKS
-    for client in clients:
-        client.close()
+    with contextlib.ExitStack() as clients:
+        for _ in range(40):
+            with contextlib.suppress(OSError):
+                clients.enter_context(monitor.attach())
+        assert during(1.0, lambda: cpu_ticks(monitor.pid)) <= FEW_TICKS
     with monitor.attach() as client:
         client.send(b"still here\n")
         assert receive_until(client, b"still here\n")
