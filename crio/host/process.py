@@ -24,6 +24,8 @@ from crio.core.errors import DeadlineExceeded, Internal
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KILL_WAIT_S = 10.0
+LINGER_S = 5.0
+LINGER_PAUSE_S = 0.05
 _CHUNK_BYTES = 65536
 
 _waited: set[int] = set()
@@ -202,6 +204,20 @@ class _Feed:
             self.fd = -1
 
 
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How ``run_with`` runs a program. ``on_cancel`` is called again and again when the caller is cancelled, until the child has ended
+    by itself or ``LINGER_S`` are over: for a child that must first be let finish what it is in the middle of.
+    """
+
+    env: Mapping[str, str] | None = None
+    stdin: bytes = b""
+    timeout_s: float = 30.0
+    limit_bytes: int = 1 << 20
+    pass_fds: tuple[int, ...] = ()
+    on_cancel: Callable[[], None] | None = None
+
+
 async def run(
     argv: Sequence[str],
     *,
@@ -217,26 +233,31 @@ async def run(
     ``DeadlineExceeded`` after ``timeout_s`` seconds and ``Internal`` when the program cannot be executed; in both cases, and when
     the caller is cancelled, the child's whole group is dead before this returns.
     """
+    return await run_with(argv, RunOptions(env, stdin, timeout_s, limit_bytes, pass_fds))
+
+
+async def run_with(argv: Sequence[str], options: RunOptions) -> Completed:
+    """``run`` with everything that can be chosen."""
     with contextlib.ExitStack() as stack:
         child_ends: list[int] = []
         captures = []
         for _ in range(2):
             read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
             child_ends.append(write_fd)
-            captures.append(_Capture(read_fd, limit_bytes))
+            captures.append(_Capture(read_fd, options.limit_bytes))
         feed: _Feed | None = None
         stdin_fd = -1
-        if stdin:
+        if options.stdin:
             stdin_fd, feed_fd = os.pipe2(os.O_CLOEXEC)
             child_ends.append(stdin_fd)
-            feed = _Feed(feed_fd, memoryview(stdin))
+            feed = _Feed(feed_fd, memoryview(options.stdin))
             stack.callback(feed.close)
         for capture in captures:
             stack.callback(capture.close)
         try:
             child = spawn(
                 argv,
-                SpawnOptions(env=env, stdin_fd=stdin_fd, stdout_fd=child_ends[0], stderr_fd=child_ends[1], pass_fds=pass_fds),
+                SpawnOptions(options.env, stdin_fd, child_ends[0], child_ends[1], options.pass_fds),
             )
         except OSError as error:
             raise Internal(f"cannot execute {argv[0]!r}: {error.strerror}") from error
@@ -248,16 +269,31 @@ async def run(
                 capture.start()
             if feed is not None:
                 feed.start()
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(options.timeout_s):
                 returncode = await child.wait()
         except TimeoutError as error:
-            raise DeadlineExceeded(f"{argv[0]} did not end within {timeout_s:g} s and was killed") from error
+            raise DeadlineExceeded(f"{argv[0]} did not end within {options.timeout_s:g} s and was killed") from error
+        except asyncio.CancelledError:
+            if options.on_cancel is not None:
+                await _linger(child, options.on_cancel)
+            raise
         finally:
             await child.end()
         for capture in captures:
             capture.on_readable()
         truncated = any(capture.truncated for capture in captures)
         return Completed(tuple(argv), returncode, bytes(captures[0].data), bytes(captures[1].data), truncated)
+
+
+async def _linger(child: Child, on_cancel: Callable[[], None]) -> None:
+    """Let a child end by itself for at most ``LINGER_S`` seconds, saying again and again that it should."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while child.returncode is None:
+                on_cancel()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LINGER_PAUSE_S):
+                        await child.wait()
 
 
 def reap_orphans(known: Callable[[int], bool] = _waited.__contains__) -> list[int]:

@@ -98,6 +98,9 @@ def processes(scope: Scope) -> dict[str, str]:
             state = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[:1]
             name = _read(f"/proc/{pid}/comm").decode(errors="replace").strip()
             words = command.replace(b"\0", b" ").decode(errors="replace").strip()
+            if state == [b"Z"] and parents[pid] in (os.getpid(), 1):
+                # Dead, and given to this process or to PID 1 by a parent that ended first: collecting it is not the test's business.
+                continue
             if state:
                 found[str(pid)] = f"{pid} {name} ({state[0].decode()}) {words[:160]}"
     return found

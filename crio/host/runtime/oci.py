@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from crio.core.errors import CriError, DeadlineExceeded, Internal, NotFound
 from crio.core.oci.document import JsonValue
-from crio.host.process import Completed, run, wait_readable
+from crio.host.process import Completed, RunOptions, run, run_with, wait_readable
 from crio.host.runtime.command import RuntimeCommand, error_text, is_gone, is_missing, to_error
 from crio.host.runtime.tree import kill_tree
 
@@ -226,13 +226,17 @@ class _ExecSession:
             self._write_process(request)
             self._timer = asyncio.get_running_loop().call_later(min(limit_s, EXEC_FOREVER_S), self._on_deadline)
             try:
-                completed = await run(
+                completed = await run_with(
                     self._argv(child_fd),
-                    env=self._command.env,
-                    stdin=request.stdin,
-                    timeout_s=limit_s + EXEC_KILL_GRACE_S,
-                    limit_bytes=request.limit_bytes,
-                    pass_fds=(child_fd,),
+                    RunOptions(
+                        env=self._command.env,
+                        stdin=request.stdin,
+                        timeout_s=limit_s + EXEC_KILL_GRACE_S,
+                        limit_bytes=request.limit_bytes,
+                        pass_fds=(child_fd,),
+                        # A runtime that is killed between starting the command and naming it would leave it running.
+                        on_cancel=self._kill,
+                    ),
                 )
             except DeadlineExceeded:
                 return ExecResult(_KILLED, b"", b"", timed_out=True)
