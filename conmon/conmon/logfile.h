@@ -18,7 +18,7 @@
 #include "conmon/diag.h"
 #include "conmon/framing.h"
 
-#define LOGFILE_BUFFER (128 * 1024)
+#define LOGFILE_BUFFER (256 * 1024)
 
 struct logfile_limits {
     int64_t size_max;   /* <= 0: none */

@@ -14,8 +14,8 @@
 #include "lib/io.h"
 
 #define READS_PER_TURN 8
-#define BIG_PIPE_BYTES (1024 * 1024)
-#define FULL_PIPE_BYTES (64 * 1024)
+#define BIG_PIPE_BYTES (256 * 1024)
+#define FULL_PIPE_BYTES (48 * 1024)
 #define TERMINAL_DRAIN_BYTES (1024 * 1024)
 
 #define CLOSE_READS_NS 150000

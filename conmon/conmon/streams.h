@@ -3,7 +3,7 @@
  * Index 0 is stdout (a pipe, or the terminal), 1 is stderr (always a pipe; before the container runs it carries the
  * runtime's own messages, which are captured for the failure report and become container output on success).
  *
- * A read takes up to 64 KiB. When it was full, more is waiting, so an unfinished line at its end is carried over to the
+ * A read takes up to 128 KiB. When it was full, more is waiting, so an unfinished line at its end is carried over to the
  * next read; otherwise it is logged at once as a partial record. A pipe that was found full is enlarged, so that only
  * chatty containers cost kernel memory. A writer of many small pieces would cost a read, a write and a wake-up for
  * each of them; when reads follow each other closely and find little, the monitor naps for some 60 microseconds first,
@@ -16,7 +16,7 @@
 #include "conmon/logs.h"
 #include "conmon/loop.h"
 
-#define STREAM_READ_BYTES (64 * 1024)
+#define STREAM_READ_BYTES (128 * 1024)
 #define CAPTURE_BYTES 8192
 
 struct stream {
