@@ -21,8 +21,8 @@ from test.support.waiting import eventually
 COMMAND_TIMEOUT_S = 30.0
 IMAGE = "localhost/box"
 # No rlimits above the hard limit (podman's own defaults are refused without CAP_SYS_RESOURCE), and our monitor: cleanup, which
-# the monitor runs at the end, does not hand the command line's choice on, so it has to be in the file. Without the delay, which is
-# for clients of the service that ask late, the monitors of its execs end at once.
+# the monitor runs at the end, does not hand the command line's choice on, so it has to be in the file. The delay keeps the
+# monitors of the service's execs, for clients that ask late: by default for five minutes.
 CONF = """[containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 log_driver = "k8s-file"
@@ -30,7 +30,7 @@ log_driver = "k8s-file"
 conmon_path = ["{conmon}"]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-exit_command_delay = 0
+exit_command_delay = 2
 runtime = "{name}"
 [engine.runtimes]
 {name} = ["{path}"]

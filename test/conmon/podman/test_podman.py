@@ -21,6 +21,8 @@ AT_ONCE = 20
 EXECS = int(os.environ.get("CONMON_EXECS", "24"))
 WORKERS = 8
 RECORD = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]{18}[+-]\d\d:\d\d (stdout|stderr) [FP] ")
+# A terminal's size may arrive a moment after its program: wait for it.
+SIZED = b"while test \"$(stty size)\" != '%s'; do sleep 0.1; done; echo si''zed\n"
 LOOP = "trap 'exit 0' TERM; echo up; while :; do sleep 0.1; done"
 
 
@@ -63,11 +65,10 @@ def test_96_a_terminal_without_input(podman: Engine) -> None:
 
 def test_96_an_interactive_terminal_with_its_size(podman: Engine) -> None:
     with terminal(podman, "run", "--rm", "-it", *podman.run_words(IMAGE, "sh"), size=(33, 101)) as screen:
-        screen.type(b"stty size; echo a''b\n")
-        screen.expect(b"33 101")
-        screen.expect(b"ab")
+        screen.type(SIZED % b"33 101")
+        screen.expect(b"sized")
         screen.resize(44, 120)
-        screen.type(b"while test \"$(stty size)\" != '44 120'; do sleep 0.1; done; echo re''sized\n")
+        screen.type(SIZED.replace(b"si''zed", b"re''sized") % b"44 120")
         screen.expect(b"resized")
         screen.type(b"exit 5\n")
         assert screen.wait() == 5
@@ -120,8 +121,8 @@ def test_96_exec(podman: Engine, case: str) -> None:
 def test_96_exec_at_a_terminal(podman: Engine) -> None:
     name = podman.start(IMAGE, "sleep", "1000")
     with terminal(podman, "exec", "-it", name, "sh", size=(20, 90)) as screen:
-        screen.type(b"stty size\n")
-        screen.expect(b"20 90")
+        screen.type(SIZED % b"20 90")
+        screen.expect(b"sized")
         screen.type(b"exit 9\n")
         assert screen.wait() == 9
 
