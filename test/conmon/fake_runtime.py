@@ -32,9 +32,11 @@ import socket
 import subprocess
 import sys
 import termios
+import time
 
 DEFAULT_SCRIPT = "exec sleep 1000"
 POLL_S = 0.01
+SET_UP_S = 2.0
 
 
 def _option(argv: list[str], name: str) -> str | None:
@@ -90,6 +92,10 @@ def _start(console: str | None, script: str) -> subprocess.Popen[bytes]:
     modes[1] &= ~termios.ONLCR
     termios.tcsetattr(slave_fd, termios.TCSANOW, modes)
     _send_terminal(console, master_fd)
+    # A real container starts later, when the monitor has long set up the terminal.
+    deadline = time.monotonic() + SET_UP_S
+    while not termios.tcgetattr(slave_fd)[1] & termios.ONLCR and time.monotonic() < deadline:
+        select.select([], [], [], POLL_S)
     process = subprocess.Popen(["setsid", "--ctty", "/bin/sh", "-c", script], stdin=slave_fd, stdout=slave_fd, stderr=slave_fd)
     os.close(slave_fd)
     os.close(master_fd)

@@ -166,8 +166,8 @@ class Monitor:
         return b"".join(record.content + (b"\n" if record.tag == "F" else b"") for record in self.records() if record.stream == stream)
 
     def logged(self, words: bytes) -> None:
-        """Wait until the log contains some words."""
-        eventually(lambda: words in self.log.read_bytes(), WAIT_S, f"{words!r} in the log")
+        """Wait until the container's output contains some words; they may be spread over several records."""
+        eventually(lambda: self.log.exists() and words in self.text() + self.text("stderr"), WAIT_S, f"{words!r} in the log")
 
     def attach(self, folder: pathlib.Path | None = None) -> socket.socket:
         """A new attach client."""

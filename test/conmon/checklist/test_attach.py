@@ -66,7 +66,7 @@ def test_57_a_client_before_the_start_and_one_after_several_megabytes(monitor: M
     early = monitor.folder / "early"
     script = f"seq 300000; {until(go)}; echo tail"
     assert monitor.run(FAKE_WAIT_FILE=str(early), FAKE_SCRIPT=script) == 0
-    eventually((monitor.bundle / "attach").exists, WAIT_S, "the attach socket")
+    eventually((monitor.bundle / "winsz").exists, WAIT_S, "all sockets and fifos")
     with monitor.attach() as first:
         early.touch()
         begin = receive_until(first, b"\n300000\n")
@@ -112,7 +112,7 @@ def test_59_a_client_that_does_not_read_stops_neither_ctl_nor_signals_nor_exit(m
     monitor.message()
     with monitor.attach() as client:
         client.send(b"go\n")
-        monitor.logged(b" stdout F 20000\n")
+        eventually(lambda: monitor.log.stat().st_size > 1_000_000, WAIT_S, "a megabyte of log")
         monitor.log.rename(monitor.folder / "moved.log")
         monitor.ctl("2 0 0\n")
         eventually(monitor.log.exists, WAIT_S, "the new log")
@@ -127,7 +127,7 @@ def test_59_a_client_that_pauses_shortly_loses_nothing(monitor: Monitor) -> None
     monitor.message()
     with monitor.attach() as client:
         client.send(b"go\n")
-        monitor.logged(b" stdout F 20000\n")
+        eventually(lambda: monitor.log.stat().st_size > 1_000_000, WAIT_S, "a megabyte of log")
         data = receive_all(client)[2]
     assert data == b"".join(b"%d\n" % number for number in range(1, 500001))
 

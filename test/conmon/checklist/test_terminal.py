@@ -47,7 +47,7 @@ def test_71_resizing_signals_the_container(monitor: Monitor) -> None:
     monitor.message()
     monitor.logged(b"ready")
     monitor.ctl("1 33 44\n")
-    monitor.logged(b" 33 44\r")
+    monitor.logged(b"33 44\r")
 
 
 def test_72_size_and_input_before_the_terminal_exists(monitor: Monitor) -> None:
