@@ -260,6 +260,7 @@ async def serve(start: Start) -> int:
     settings = start.loaded.require()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    process.default_signals()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGUSR2, lambda: gc.collect() and None)

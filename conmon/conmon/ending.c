@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -19,6 +18,7 @@
 
 #include "lib/fd.h"
 #include "lib/io.h"
+#include "lib/signals.h"
 #include "lib/syscalls.h"
 
 #define CLIENT_PATIENCE_NS 10000000000LL
@@ -134,13 +134,8 @@ static void clean_environment(void)
 static void become_exit_command(const struct monitor *monitor, const char **argv)
 {
     const char *program = monitor->options.exit_command;
-    sigset_t none;
 
-    for (int number = 1; number < NSIG; number++) {
-        (void)signal(number, SIG_DFL);
-    }
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    signals_default();
     if (monitor->options.exit_delay_s > 0) {
         (void)poll(NULL, 0, monitor->options.exit_delay_s > INT32_MAX / 1000 ? INT32_MAX : monitor->options.exit_delay_s * 1000);
     }

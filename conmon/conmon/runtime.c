@@ -16,6 +16,7 @@
 #include "lib/fd.h"
 #include "lib/io.h"
 #include "lib/parse.h"
+#include "lib/signals.h"
 
 #define ATTACH_BACKLOG 128
 #define SECOND_NS 1000000000LL
@@ -119,18 +120,6 @@ bool runtime_prepare(struct monitor *monitor)
     return prepare_attach(monitor);
 }
 
-/* Dispositions and mask as a fresh program expects them. */
-static void reset_signals(void)
-{
-    sigset_t none;
-
-    for (int number = 1; number < NSIG; number++) {
-        (void)signal(number, SIG_DFL);
-    }
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static void restore_oom_score(const struct monitor *monitor)
 {
     if (monitor->oom_score[0] != '\0') {
@@ -193,7 +182,7 @@ static void become_runtime(const struct monitor *monitor, const struct container
     if (getppid() != parent) {
         _exit(EXEC_FAILED);
     }
-    reset_signals();
+    signals_default();
     if (!monitor->logs.passthrough) {
         /* 0, 1 and 2 are /dev/null already. */
         if (ends->in >= 0) {

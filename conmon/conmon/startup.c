@@ -16,6 +16,7 @@
 #include "lib/fd.h"
 #include "lib/io.h"
 #include "lib/parse.h"
+#include "lib/signals.h"
 
 #ifndef CONMON_COMMIT
 #define CONMON_COMMIT "crio-native-c"
@@ -262,6 +263,8 @@ static void prepare_signals(struct monitor *monitor)
 {
     sigset_t terminate;
 
+    /* An ignored SIGCHLD would hide the end of every child, and an ignored SIGTERM never be read. */
+    signals_default();
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigemptyset(&terminate);
     (void)sigaddset(&terminate, SIGTERM);

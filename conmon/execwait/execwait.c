@@ -22,6 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/signals.h"
+
 static int report(int fd, const char *what, int code)
 {
     char line[64];
@@ -69,6 +71,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "exec-wait: cannot prepare: %s\n", strerror(errno));
         return 125;
     }
+    /* The command in the container must not ignore what somebody before the daemon ignored. */
+    signals_default();
     pid_t runtime = vfork();
     if (runtime == 0) {
         execv(argv[3], argv + 3);

@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/signals.h"
 #include "pinns.h"
 
 #ifndef CRIO_VERSION
@@ -211,6 +212,8 @@ int main(int argc, char **argv)
     struct pinns_options options = {0};
     char **sysctls = calloc((size_t)argc + 1, sizeof *sysctls);
 
+    /* An ignored SIGCHLD would hide the ends of the children. */
+    signals_default();
     if (!sysctls || options_parse(argc, argv, sysctls, &options) < 0)
         return 1;
     if (options.show_help) {

@@ -312,6 +312,17 @@ def reap_orphans(known: Callable[[int], bool] = _waited.__contains__) -> list[in
         reaped.append(found.si_pid)
 
 
+def default_signals() -> None:
+    """Block no signal, and give every one that our caller ignores its default action: all that we start inherits both.
+
+    Call once, before there are threads. Python's own two (SIGPIPE, SIGXFSZ) stay as they are; ``subprocess`` gives them back.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def watch_orphans() -> None:
     """Collect orphans whenever a child of this process ends. Call once, in the loop's thread."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, reap_orphans)

@@ -17,6 +17,7 @@ KNOWN: dict[str, str] = {
     "test_20_the_runtimes_arguments_with_a_terminal[exec]": "2.1.11: no --tty",
     "test_21_a_bad_listen_pid_is_a_failure": SILENT,
     "test_23_the_containers_signals_are_clean": "SIGPIPE is inherited as ignored",
+    "test_23_what_the_caller_ignores_and_blocks_is_not_handed_on": "dispositions are inherited",
     "test_24_the_containers_pipes_are_open_to_everybody": "2.1.8: pipes get mode 0777",
     "test_28_invalid_utf8_becomes_something_that_any_decoder_takes": "bytes are passed through",
     "test_29_a_silent_failure_has_some_message": SILENT,

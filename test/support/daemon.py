@@ -42,13 +42,14 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a test's daemon differs from the usual one; ``tables`` maps a TOML table to keys that replace ours."""
+    """How a test's daemon differs from the usual one; ``tables`` maps a TOML table to keys that replace ours, ``prefix`` runs it."""
 
     runtime: str = ""
     registries_conf: str = ""
     tables: Tables = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ class Daemon:
     def start(self) -> None:
         """Start the daemon and wait for its first answer; raises AssertionError with its log when none comes."""
         root = self.layout.root
-        command = [str(BIN / "crio"), "--config", str(self.layout.config), "--config-dir", ""]
+        command = [*self.options.prefix, str(BIN / "crio"), "--config", str(self.layout.config), "--config-dir", ""]
         command += ["--registries-conf", str(root / "registries.conf")]
         command += ["--registries-conf-dir", str(root / "registries.conf.d"), "--log-level", "debug", *self.options.flags]
         env = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", leaks.MARK) if name in os.environ}

@@ -26,6 +26,7 @@ from test.conmon.harness import (
     status_fields,
     until,
 )
+from test.support import deaf
 from test.support.waiting import eventually
 
 ORDINARY_SIGNALS = (1 << 31) - 1
@@ -207,7 +208,17 @@ def test_23_the_runtimes_signals_are_clean(monitor: Monitor) -> None:
     python = SIGPIPE_BIT | 1 << (signal.SIGXFSZ - 1)
     assert int(signals["SigIgn"], 16) & ~python & ORDINARY_SIGNALS == 0
     fields = status_fields(monitor.container)
-    assert int(fields["SigBlk"], 16) == 0 and int(fields["SigIgn"], 16) == 0
+    assert int(fields["SigBlk"], 16) == 0 and int(fields["SigIgn"], 16) & ORDINARY_SIGNALS == 0
+
+
+def test_23_what_the_caller_ignores_and_blocks_is_not_handed_on(make_monitor: Callable[..., Monitor], fast_runtime: str) -> None:
+    """Even the numbers that no C library lets a program set."""
+    monitor = make_monitor(runtime=fast_runtime)
+    monitor.prefix = deaf.PREFIX
+    assert monitor.run() == 0
+    monitor.message()
+    fields = status_fields(monitor.container)
+    assert (int(fields["SigBlk"], 16), int(fields["SigIgn"], 16)) == (0, 0)
 
 
 def test_23_the_containers_signals_are_clean(make_monitor: Callable[..., Monitor], fast_runtime: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
@@ -10,13 +9,14 @@ from collections.abc import Iterator
 import pytest
 
 from test.conmon.podman.engine import Engine
+from test.support import leaks
 
 
 @pytest.fixture(scope="session", params=["runc", "crun"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Podman with an image, for all tests of one runtime. Podman wants a short path."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="p-"))
-    made = Engine(folder, request.param, f"/ct-podman-{request.param}-{os.getpid()}")
+    made = Engine(folder, request.param, f"/{leaks.CGROUP_PREFIX}podman-{request.param}-{leaks.run_id()}")
     made.prepare()
     yield made
     made.close()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from test.conmon.harness import CONMON
 from test.conmon.runtimes import make_rootfs, runtime
+from test.support import leaks
 from test.support.waiting import eventually
 
 COMMAND_TIMEOUT_S = 30.0
@@ -112,16 +113,22 @@ class Engine:
         eventually(lambda: path.exists() and words in path.read_text(), COMMAND_TIMEOUT_S, f"{words!r} in the log")
 
     def clean(self) -> None:
-        """Remove all containers."""
+        """Remove all containers, and what podman keeps for the next ones: the parent cgroup, and that of the monitors in it."""
         self.ok("rm", "--all", "--force", "--time", "0")
+        eventually(self._cgroups_are_gone, COMMAND_TIMEOUT_S, f"the cgroups below {self.parent} are removed")
+
+    def _cgroups_are_gone(self) -> bool:
+        """Remove the cgroups; false while a monitor is still in one."""
+        parents = [hierarchy / self.parent.strip("/") for hierarchy in (leaks.CGROUPS, *leaks.CGROUPS.iterdir())]
+        for parent in parents:
+            for path in sorted(parent.glob("**/"), reverse=True):
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+        return not any(parent.exists() for parent in parents)
 
     def close(self) -> None:
         """Take everything away."""
         self.clean()
-        for hierarchy in pathlib.Path("/sys/fs/cgroup").iterdir():
-            for path in sorted((hierarchy / self.parent.strip("/")).glob("**/"), reverse=True):
-                with contextlib.suppress(OSError):
-                    path.rmdir()
         shutil.rmtree(self.folder)
 
 

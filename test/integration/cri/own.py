@@ -7,7 +7,7 @@ import os
 import pathlib
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import grpc
 
@@ -82,7 +82,7 @@ def owned(registry: RunningRegistry, folder: pathlib.Path, options: Options | No
     """A daemon of one test with busybox in its store; pods that are left are removed at the end."""
     chosen = options or Options()
     if not chosen.registries_conf:
-        chosen = Options(chosen.runtime, registry.registries_conf(), chosen.tables, chosen.flags, chosen.env)
+        chosen = replace(chosen, registries_conf=registry.registries_conf())
     with running(chosen) as daemon:
         own = Own(daemon, folder)
         cgroups.make_parent(own.cgroup_parent)

@@ -17,6 +17,7 @@ from test.images.catalog import REDIS
 from test.integration.cri.kit import Pods, fails_with, refused
 from test.integration.cri.own import Own, owned
 from test.support import daemon as daemons
+from test.support import deaf
 from test.support.daemon import BIN, Daemon, Options
 from test.support.registry import RunningRegistry
 from test.support.waiting import eventually
@@ -99,6 +100,15 @@ def test_a_file_in_the_place_of_the_socket_is_not_removed(tmp_path: pathlib.Path
     path.write_text("precious")
     assert f"listen '{path}' cannot be used" in refused_start(Options(tables={"crio.api": {"listen": str(path)}}))
     assert path.read_text() == "precious"
+
+
+def test_what_its_caller_ignores_and_blocks_reaches_no_container(registry: RunningRegistry, tmp_path: pathlib.Path) -> None:
+    look = "grep -E '^Sig(Blk|Ign):' /proc/self/status"
+    clean = ["SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000"]
+    with owned(registry, tmp_path, Options(prefix=deaf.PREFIX)) as own, own.pods() as pods:
+        pod = pods.run()
+        assert pod.once(f"exec {look}") == clean
+        assert pod.start().says(f"exec {look}").splitlines() == clean
 
 
 def conditions(pods: Pods) -> dict[str, pb.RuntimeCondition]:
