@@ -18,7 +18,6 @@ PYTEST := $(PYTHON) -m pytest
 NATIVE := crio/host/native/_native.abi3.so
 NATIVE_SOURCES := $(filter-out %/_native.c,$(wildcard crio/host/native/*.c crio/host/native/*.h)) crio/host/native/build.py
 CONTRACT := crio/cri/api_pb2.py
-RINGS := $(wildcard test/unit test/conmon test/integration test/e2e)
 
 .PHONY: build deps test-deps judges venv dev-venv conmon launchers run up down test bench lint clean distclean
 
@@ -60,7 +59,7 @@ judges: build test-deps dev-venv
 	@$(PYTHON) -m test.images prepare
 
 test: judges
-	@$(PYTEST) $(RINGS) $(PYTEST_ARGS)
+	@$(PYTHON) -m test.lanes $(PYTEST_ARGS)
 
 lint: build dev-venv
 	@$(PYTEST) -q test/unit/house $(PYTEST_ARGS)

@@ -20,6 +20,7 @@ CLONE_NEWNET = 0x40000000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 NAMED_NAMESPACES = "/run/netns"
+SHARED_MEMORY = "/dev/shm"
 NETWORK = "/proc/self/ns/net"
 # Kept from before ``enter``: the way back, since the files of process 1 may be forbidden even to the superuser.
 FIRST_NETWORK_FD = os.open(NETWORK, os.O_RDONLY | os.O_CLOEXEC)
@@ -42,6 +43,8 @@ def enter() -> None:
     _checked(_libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount / private")
     pathlib.Path(NAMED_NAMESPACES).mkdir(exist_ok=True)
     _checked(_libc.mount(b"none", NAMED_NAMESPACES.encode(), b"tmpfs", 0, b"mode=755"), f"mount {NAMED_NAMESPACES}")
+    # Podman keeps the locks of all its containers, of whatever store, in one shared memory, and frees them all at a first start.
+    _checked(_libc.mount(b"none", SHARED_MEMORY.encode(), b"tmpfs", 0, b"mode=1777"), f"mount {SHARED_MEMORY}")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=10)
 
 

@@ -37,15 +37,16 @@ def files() -> tuple[str, ...]:
 
 
 @functools.cache
+def _module(path: str) -> Module:
+    text = (ROOT / path).read_text()
+    name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    return Module(path, name, text, ast.parse(text, path))
+
+
 def modules(*tops: str) -> tuple[Module, ...]:
     """The Python files below these folders, all when none is named."""
-    found = []
-    for path in files():
-        if path.endswith(".py") and (not tops or path.startswith(tuple(f"{top}/" for top in tops))):
-            text = (ROOT / path).read_text()
-            name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-            found.append(Module(path, name, text, ast.parse(text, path)))
-    return tuple(found)
+    below = tuple(f"{top}/" for top in tops)
+    return tuple(_module(path) for path in files() if path.endswith(".py") and (not tops or path.startswith(below)))
 
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
