@@ -17,12 +17,10 @@
 #include "lib/io.h"
 #include "lib/parse.h"
 #include "lib/signals.h"
+#include "version.h"
 
-#ifndef CONMON_COMMIT
-#define CONMON_COMMIT "crio-native-c"
-#endif
-
-#define VERSION_TEXT "conmon version 2.2.1\ncommit: " CONMON_COMMIT "\n"
+/* The version is that of the command line and the files, which other programs read; whose program it is, the commit says. */
+#define VERSION_TEXT "conmon version 2.2.1\ncommit: crio-native-c " CRIO_VERSION " " CRIO_COMMIT "\n"
 #define START_BYTES 8192
 
 /* The three standard descriptors must be something, or the next open would become one of them. */

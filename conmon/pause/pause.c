@@ -13,9 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef CRIO_VERSION
-#define CRIO_VERSION "0.0.0-dev"
-#endif
+#include "version.h"
 
 /* Collects every child that has ended; children still running are left alone. */
 static void reap_nowait(void)
@@ -55,7 +53,7 @@ int main(int argc, char **argv)
         return 1;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-v") == 0)
-            return say(STDOUT_FILENO, "pause version " CRIO_VERSION "\n");
+            return say(STDOUT_FILENO, "pause version " CRIO_VERSION "\ncommit: " CRIO_COMMIT "\n");
     }
     sigemptyset(&waited);
     sigaddset(&waited, SIGTERM);

@@ -23,10 +23,8 @@
 
 #include "lib/signals.h"
 #include "pinns.h"
+#include "version.h"
 
-#ifndef CRIO_VERSION
-#define CRIO_VERSION "0.0.0-dev"
-#endif
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
@@ -221,7 +219,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (options.show_version) {
-        dprintf(STDOUT_FILENO, "pinns version " CRIO_VERSION "\n");
+        dprintf(STDOUT_FILENO, "pinns version " CRIO_VERSION "\ncommit: " CRIO_COMMIT "\n");
         return 0;
     }
     return run(&options) < 0 ? 1 : 0;

@@ -15,7 +15,7 @@ UNPACK_SRCS := $(UNPACK_PURE) unpack/unpack.c unpack/codec.c unpack/common.c unp
 UNPACK_BIN := $(if $(filter release,$(VARIANT)),$(OUT),$(OUT)/build/$(VARIANT))/libexec/crio/unpack
 UNPACK_OBJECTS := $(patsubst %.c,$(BUILD)/obj-unpack/%.o,$(UNPACK_SRCS))
 UNPACK_CFLAGS = -std=c17 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) $(HARDEN) $(UNPACK_PIE) $(SANITIZE) $(UNPACK_DEFS) \
-	$(if $(CRIO_VERSION),-DCRIO_VERSION='"$(CRIO_VERSION)"') -I$(UNPACK_ISAL)/include $(CFLAGS)
+	-I$(BUILD) -I$(UNPACK_ISAL)/include $(CFLAGS)
 
 $(UNPACK_ISAL)/libisal.a: unpack/isal.sh
 	unpack/isal.sh $(UNPACK_ISAL) $(ARCH) $(UNPACK_CC)

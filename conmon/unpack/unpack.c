@@ -22,10 +22,7 @@
 #include "options.h"
 #include "reader.h"
 #include "sandbox.h"
-
-#ifndef CRIO_VERSION
-#define CRIO_VERSION "0.0.0-dev"
-#endif
+#include "version.h"
 
 enum { PIPE_BYTES = 1024 * 1024, READER_STACK_BYTES = 256 * 1024 };
 
@@ -271,7 +268,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (status == 0 && job->options.show_version) {
-        dprintf(STDOUT_FILENO, "unpack version " CRIO_VERSION "\n");
+        dprintf(STDOUT_FILENO, "unpack version " CRIO_VERSION "\ncommit: " CRIO_COMMIT "\n");
         return 0;
     }
     if (status == 0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from crio import __version__
 from test.support.waiting import eventually
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -136,10 +138,13 @@ def test_a_file_in_the_place_of_a_pin_is_not_touched(pins: pathlib.Path) -> None
     assert (pins / "netns" / "pod").is_symlink()
 
 
-def test_versions() -> None:
-    """Both programs say who they are."""
-    assert pinns("--version").stdout.startswith("pinns version ")
-    assert subprocess.run([PAUSE, "--version"], capture_output=True, text=True, check=True).stdout.startswith("pause version ")
+@pytest.mark.parametrize("program", ["bin/pinns", "libexec/crio/pause", "libexec/crio/unpack"])
+def test_a_program_says_the_version_and_the_commit_of_the_tree(program: str) -> None:
+    said = subprocess.run([ROOT / program, "--version"], capture_output=True, text=True, check=True).stdout
+    first, commit, end = said.split("\n")
+    assert (first, end) == (f"{pathlib.Path(program).name} version {__version__}", "")
+    # Commits that came after the last build are not in it.
+    assert re.fullmatch(r"commit: ([0-9a-f]{12}|unknown)", commit), commit
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

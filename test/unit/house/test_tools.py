@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from crio import __version__
 from test.unit.house.tree import ROOT, Module, modules
 
 TIMEOUT_S = 600
@@ -43,6 +44,11 @@ def test_the_readme_gives_a_reason_for_every_dependency() -> None:
 def test_the_package_asks_for_what_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(project["dependencies"]) == asked_for("run")
+
+
+def test_the_package_says_the_version_of_the_project() -> None:
+    """pyproject.toml decides; the C programs read it when they are built, the package cannot where it runs."""
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
 
 
 def test_everything_asked_for_is_pinned_with_hashes() -> None:
