@@ -51,6 +51,10 @@ class NotFound(CriError):
     code = Code.NOT_FOUND
 
 
+class AmbiguousId(NotFound):
+    """Several objects have an id that starts like this: which one is meant is not known, and removal does not pass over it."""
+
+
 class AlreadyExists(CriError):
     """A name or id is taken by something else."""
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from crio.core.config import Metadata
-from crio.core.errors import InvalidArgument, NotFound
+from crio.core.errors import AmbiguousId, InvalidArgument, NotFound
 
 ID_LENGTH = 64
 _PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*)")
@@ -52,12 +52,12 @@ def is_layer_name(name: str) -> bool:
 
 
 def find_id(ids: Iterable[str], wanted: str, kind: str) -> str:
-    """The only id that starts with ``wanted``; raises NotFound for none, InvalidArgument for an empty or ambiguous prefix."""
+    """The only id that starts with ``wanted``; raises NotFound for none, AmbiguousId for several, InvalidArgument for an empty one."""
     if not wanted:
         raise InvalidArgument(f"{kind} id is empty: expected an id or a unique prefix of one")
     matches = [candidate for candidate in ids if candidate.startswith(wanted)]
     if not matches:
         raise NotFound(f"{kind} {wanted!r} does not exist")
     if len(matches) > 1:
-        raise InvalidArgument(f"{kind} id {wanted!r} is ambiguous: {len(matches)} ids start with it")
+        raise AmbiguousId(f"{kind} id {wanted!r} is ambiguous: {len(matches)} ids start with it")
     return matches[0]

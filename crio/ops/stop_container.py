@@ -69,7 +69,7 @@ STOPS = Stops()
 async def stop_container(ctx: Context, container_id: str, timeout_s: float) -> None:
     """Stop a container within ``timeout_s`` seconds of grace; unknown or ended ones are success.
 
-    Raises InvalidArgument (ambiguous id) and Internal when the process does not die even of KILL. Source: CRI StopContainer.
+    Raises AmbiguousId and Internal when the process does not die even of KILL. Source: CRI StopContainer.
     """
     container = ctx.table.containers.find_or_none(container_id)
     if container is None or container.state not in ALIVE:

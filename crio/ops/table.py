@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
-from crio.core.errors import CriError, InvalidArgument, NotFound
+from crio.core.errors import AmbiguousId, CriError, NotFound
 from crio.core.naming import ID_LENGTH, find_id
 from crio.core.records import Container, Sandbox
 
@@ -79,7 +79,7 @@ class Shelf(Generic[R]):
         return self._by_id.get(self._by_name.get(name, ""))
 
     def find(self, wanted: str) -> R:
-        """The record whose id starts with ``wanted``; raises NotFound or InvalidArgument (empty, ambiguous)."""
+        """The record whose id starts with ``wanted``; raises NotFound, AmbiguousId or InvalidArgument (empty)."""
         if len(wanted) == ID_LENGTH:
             record = self._by_id.get(wanted)
             if record is None:
@@ -91,6 +91,8 @@ class Shelf(Generic[R]):
         """Like ``find``, but None for one that does not exist (removal is idempotent)."""
         try:
             return self.find(wanted)
+        except AmbiguousId:
+            raise
         except NotFound:
             return None
 
@@ -104,7 +106,7 @@ class Shelf(Generic[R]):
             return self.all()
         try:
             return (self.find(wanted),)
-        except (NotFound, InvalidArgument):
+        except NotFound:
             return ()
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 
 from crio.cri import api_pb2 as pb
-from test.integration.cri.kit import Pods, fails_with, refused
+from test.integration.cri.kit import Ctr, Pod, Pods, fails_with, refused
 from test.support.waiting import eventually
 
 UNKNOWN = "f" * 64
@@ -185,20 +187,52 @@ def test_stop_and_remove_of_an_unknown_sandbox_succeed(pods: Pods) -> None:
     pods.cri.runtime.RemovePodSandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=UNKNOWN))
 
 
+SANDBOX_VERBS: dict[str, Callable[[Pod, str], object]] = {
+    "PodSandboxStatus": lambda pod, wanted: pod.cri.runtime.PodSandboxStatus(pb.PodSandboxStatusRequest(pod_sandbox_id=wanted)),
+    "StopPodSandbox": lambda pod, wanted: pod.cri.runtime.StopPodSandbox(pb.StopPodSandboxRequest(pod_sandbox_id=wanted)),
+    "RemovePodSandbox": lambda pod, wanted: pod.cri.runtime.RemovePodSandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=wanted)),
+    "CreateContainer": lambda pod, wanted: dataclasses.replace(pod, id=wanted).create(),
+}
+CONTAINER_VERBS: dict[str, Callable[[Pod, str], object]] = {
+    "ContainerStatus": lambda pod, wanted: Ctr(pod, wanted, pb.ContainerConfig()).status(),
+    "StartContainer": lambda pod, wanted: Ctr(pod, wanted, pb.ContainerConfig()).start(),
+    "StopContainer": lambda pod, wanted: Ctr(pod, wanted, pb.ContainerConfig()).stop(0),
+    "RemoveContainer": lambda pod, wanted: Ctr(pod, wanted, pb.ContainerConfig()).remove(),
+    "ExecSync": lambda pod, wanted: Ctr(pod, wanted, pb.ContainerConfig()).exec("true"),
+    "ReopenContainerLog": lambda pod, wanted: pod.cri.runtime.ReopenContainerLog(pb.ReopenContainerLogRequest(container_id=wanted)),
+}
+IDEMPOTENT = {"StopPodSandbox", "RemovePodSandbox", "StopContainer", "RemoveContainer"}
+
+
+def shared_letter(ids: list[str]) -> str:
+    """A first letter that two ids have: among seventeen there is one."""
+    letters = [one[0] for one in ids]
+    return next(letter for letter in letters if letters.count(letter) > 1)
+
+
 @pytest.mark.inside
 def test_ids_may_be_short_but_not_ambiguous_or_empty(pods: Pods) -> None:
     pod = pods.run()
+    every = [pod, *(pods.run() for _ in range(16))]
+    containers = [pod.create() for _ in range(17)]
     short = pb.PodSandboxStatusRequest(pod_sandbox_id=pod.id[:16])
     assert pods.cri.runtime.PodSandboxStatus(short).status.id == pod.id
-    others = [pods.run() for _ in range(16)]
-    letters = [one.id[0] for one in (pod, *others)]
-    twice = next(letter for letter in letters if letters.count(letter) > 1)
-    with refused(grpc.StatusCode.INVALID_ARGUMENT, f"'{twice}' is ambiguous"):
-        pods.cri.runtime.PodSandboxStatus(pb.PodSandboxStatusRequest(pod_sandbox_id=twice))
-    with refused(grpc.StatusCode.INVALID_ARGUMENT, "is empty"):
-        pods.cri.runtime.StopPodSandbox(pb.StopPodSandboxRequest())
-    with refused(grpc.StatusCode.INVALID_ARGUMENT, "is empty"):
-        pods.cri.runtime.RemovePodSandbox(pb.RemovePodSandboxRequest())
+    assert Ctr(pod, containers[0].id[:16], containers[0].config).status().id == containers[0].id
+    for verbs, ids in ((SANDBOX_VERBS, [one.id for one in every]), (CONTAINER_VERBS, [one.id for one in containers])):
+        twice = shared_letter(ids)
+        for verb, call in verbs.items():
+            with refused(grpc.StatusCode.NOT_FOUND, f"'{twice}' is ambiguous"):
+                call(pod, twice)
+            with refused(grpc.StatusCode.INVALID_ARGUMENT, "is empty"):
+                call(pod, "")
+            if verb in IDEMPOTENT:
+                call(pod, UNKNOWN)
+                continue
+            with refused(grpc.StatusCode.NOT_FOUND, f"'{UNKNOWN}' does not exist"):
+                call(pod, UNKNOWN)
+    assert pods.listed(id=shared_letter([one.id for one in every])) == []
+    assert {one.state for one in pods.listed()} == {pb.SANDBOX_READY}
+    assert {one.id for one in pods.containers_of(pod.id)} == {one.id for one in containers}
 
 
 @pytest.mark.parametrize("handler", ["runc", "crun"])

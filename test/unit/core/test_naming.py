@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crio.core.config import DnsConfig, Metadata
-from crio.core.errors import CriError, InvalidArgument, NotFound
+from crio.core.errors import AmbiguousId, CriError, InvalidArgument, NotFound
 from crio.core.naming import container_name, find_id, infra_name, sandbox_name
 from crio.core.podfiles import hosts_file, pod_hostname, resolv_conf
 
@@ -34,7 +34,7 @@ def test_a_bad_part_is_named(metadata: Metadata) -> None:
 
 IDS = ("abc1", "abd2", "ffff")
 PREFIXES = {
-    "a unique prefix": ("ab", InvalidArgument),
+    "several": ("ab", AmbiguousId),
     "none": ("e", NotFound),
     "empty": ("", InvalidArgument),
 }

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from crio.core.errors import InvalidArgument, NotFound, ResourceExhausted
+from crio.core.errors import AmbiguousId, InvalidArgument, NotFound, ResourceExhausted
 from crio.core.lifecycle import SandboxState
 from crio.ops.table import Table, reason_of
 from test.unit.ops.samples import Memory, container, sandbox
@@ -31,7 +31,7 @@ def table(journal: Memory) -> Table:
 FOUND = {"00000011": 0x11, "0000002": 0x21, sandbox(0x12).id: 0x12}
 REFUSED = {
     "": (InvalidArgument, "sandbox id is empty: expected an id or a unique prefix of one"),
-    "0000001": (InvalidArgument, "sandbox id '0000001' is ambiguous: 2 ids start with it"),
+    "0000001": (AmbiguousId, "sandbox id '0000001' is ambiguous: 2 ids start with it"),
     "ffff": (NotFound, "sandbox 'ffff' does not exist"),
     "f" * 64: (NotFound, f"sandbox '{'f' * 64}' does not exist"),
 }
@@ -52,8 +52,10 @@ def test_other_ids_are_refused(table: Table, wanted: str) -> None:
 
 def test_find_or_none_forgives_the_unknown_only(table: Table) -> None:
     assert table.sandboxes.find_or_none("ffff") is None
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(AmbiguousId):
         table.sandboxes.find_or_none("0000001")
+    with pytest.raises(InvalidArgument):
+        table.sandboxes.find_or_none("")
 
 
 def test_a_filter_by_id_gives_one_or_none(table: Table) -> None:
