@@ -21,7 +21,7 @@ from crio.core.records import Container, Sandbox
 from crio.host import monitor, sources
 from crio.host.runtime.handlers import Handler
 from crio.host.store.options import ContainerCreate
-from crio.ops import images, specs, volumes
+from crio.ops import images, specs, storage, volumes
 from crio.ops.context import Context
 from crio.ops.metadata import container_metadata
 from crio.ops.stages import name_object, stage
@@ -72,7 +72,7 @@ async def _create(ctx: Context, sandbox: Sandbox, name: str, config: ContainerCo
         with stage("container storage creation"):
             create = ContainerCreate(container.id, (name,), image.record.id, container_metadata(container, sandbox))
             undo.push("the store container", lambda: ctx.blocking.run(ctx.store.delete_container, container.id))
-            await ctx.blocking.run(ctx.store.create_container, create)
+            await storage.make_container(ctx, create)
             container = dataclasses.replace(container, bundle=ctx.store.run_dir(container.id))
             container = ctx.table.containers.put(container)
             undo.push("the record", lambda: ctx.table.drop_container(container.id))

@@ -25,7 +25,7 @@ from crio.host import namespaces, podfs
 from crio.host.files import write_atomic
 from crio.host.runtime.handlers import Handler
 from crio.host.store.options import ContainerCreate
-from crio.ops import infra, network, specs
+from crio.ops import infra, network, specs, storage
 from crio.ops.context import Context
 from crio.ops.metadata import sandbox_metadata
 from crio.ops.stages import name_object, stage
@@ -139,7 +139,7 @@ async def _create(ctx: Context, name: str, config: SandboxConfig, handler: Handl
             metadata = sandbox_metadata(sandbox, draft.store_name, ctx.settings.image.pause_image, image.id if image else "")
             create = ContainerCreate(sandbox.id, (draft.store_name, name), image.id if image else "", metadata)
             undo.push("the store container", lambda: ctx.blocking.run(ctx.store.delete_container, sandbox.id))
-            await ctx.blocking.run(ctx.store.create_container, create)
+            await storage.make_container(ctx, create)
             run_dir = ctx.store.run_dir(sandbox.id)
             sandbox = ctx.table.sandboxes.put(_planned_paths(ctx, sandbox, run_dir))
             undo.push("the record", lambda: ctx.table.drop_sandbox(draft.sandbox.id))

@@ -181,6 +181,38 @@ def test_a_failing_plugin_fails_the_pod_with_its_own_words(registry: RunningRegi
             assert eventually(lambda: _runs(pods, config), 10, "the same request succeeds")
 
 
+STUCK = """#!/bin/sh
+[ "$CNI_COMMAND" = ADD ] && {{ mount --bind {folder} {folder}; mount -o remount,bind,ro {folder}; exit 1; }}
+exit 0
+"""
+
+
+def test_a_pod_that_could_not_be_taken_back_is_no_obstacle_for_its_retry(registry: RunningRegistry, tmp_path: pathlib.Path) -> None:
+    """Between the store's record and its undo, a plugin makes the store's folder read-only."""
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    with owned(registry, tmp_path, Options(tables={"crio.network": {"plugin_dirs": [str(plugins), *daemons.PLUGIN_FOLDERS]}})) as own:
+        folder = own.root / "store/overlay-containers"
+        (plugins / "ring-stuck").write_text(STUCK.format(folder=folder))
+        (plugins / "ring-stuck").chmod(0o755)
+        conflist = own.root / "cni/10-test.conflist"
+        text = conflist.read_text()
+        with own.pods() as pods:
+            before = own.traces()
+            conflist.write_text(json.dumps({**json.loads(text), "plugins": [{"type": "ring-stuck"}]}))
+            config = pods.config()
+            with refused(grpc.StatusCode.INTERNAL, "ring-stuck"):
+                pods.run_as(config)
+            assert "cannot undo the store container" in own.daemon.log()
+            assert pods.listed() == []
+            subprocess.run(["umount", str(folder)], check=True, timeout=COMMAND_TIMEOUT_S)
+            assert [path for path in own.left(before) if path.startswith("store: ")] != []
+            conflist.write_text(text)
+            assert eventually(lambda: _runs(pods, config), 10, "the same request succeeds")
+            pods.close()
+        eventually(lambda: own.left(before) == [], 10, f"nothing is left: {own.left(before)}")
+
+
 def _runs(pods: Pods, config: pb.PodSandboxConfig) -> bool:
     try:
         return bool(pods.run_as(config).ip)
