@@ -20,8 +20,8 @@ import orjson
 
 from crio.core.storage.codec import records_of
 from crio.core.storage.jsonvalue import DamagedStore, JsonValue
-from crio.host.store.files import install, write_temporary
 from crio.host.store.lockfile import HeldLock, LockFile
+from crio.host.store.rewrite import Rewriter
 
 Stamp = tuple[int, int, int] | None
 
@@ -78,6 +78,7 @@ class Index(Generic[R, T]):
     ) -> None:
         self._locks = tuple(locks)
         self._files = tuple(files)
+        self._rewriters = tuple(Rewriter(file.path) for file in files)
         self._codec = codec
         self._drop = drop
         self._snapshot: _Snapshot[T] | None = None
@@ -130,17 +131,17 @@ class Index(Generic[R, T]):
         """Write the changed files, tokens first, and return the new table. With ``settle`` the renames are synced as well."""
         self._snapshot = None
         with contextlib.ExitStack() as undo:
-            temporaries = {}
+            staged = []
             for number in sorted(changed):
                 file = self._files[number]
+                durable = file.durable and (settle or not file.ordered)
                 data = self._encode(sources[number])
-                temporary = write_temporary(file.path, data, durable=file.durable and (settle or not file.ordered))
-                undo.callback(_unlink_if_there, temporary)
-                temporaries[number] = temporary
+                staged.append(self._rewriters[number].stage(data, durable=durable, settle=settle and file.durable))
+                undo.callback(staged[-1].discard)
             for lock in sorted({self._files[number].lock for number in changed}):
                 held[lock].write_token()
-            for number, temporary in temporaries.items():
-                install(temporary, self._files[number].path, durable=settle and self._files[number].durable)
+            for one in staged:
+                one.install()
         table = self._codec.table(sources)
         self._snapshot = _Snapshot(table, tuple(one.token() for one in held), self._stamps())
         return table
@@ -270,8 +271,3 @@ def _stamp(path: str) -> Stamp:
     except FileNotFoundError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _unlink_if_there(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)

@@ -13,8 +13,8 @@ import orjson
 from crio.core.storage.codec import decode_mount, encode_mount, records_of
 from crio.core.storage.jsonvalue import DamagedStore
 from crio.core.storage.records import MountPoint
-from crio.host.store.files import install, write_temporary
 from crio.host.store.lockfile import LockFile
+from crio.host.store.rewrite import Rewriter
 
 
 class MountEdit:
@@ -49,6 +49,7 @@ class MountCounts:
     def __init__(self, folder: str) -> None:
         self._path = f"{folder}/mountpoints.json"
         self._lock = LockFile(f"{folder}/mountpoints.lock")
+        self._rewriter = Rewriter(self._path)
         self._known: tuple[bytes, dict[str, MountPoint]] | None = None
 
     @contextlib.contextmanager
@@ -60,9 +61,9 @@ class MountCounts:
             yield edit
             if edit.changed:
                 data = orjson.dumps([encode_mount(mount) for mount in edit.entries])
-                temporary = write_temporary(self._path, data, durable=False)
+                staged = self._rewriter.stage(data, durable=False, settle=False)
                 token = held.write_token()
-                install(temporary, self._path, durable=False)
+                staged.install()
             else:
                 token = held.token()
             self._known = (token, {mount.layer: mount for mount in edit.entries}) if token else None

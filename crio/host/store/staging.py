@@ -25,6 +25,7 @@ import threading
 
 from crio.host import syscalls
 from crio.host.store.lockfile import try_lock
+from crio.host.store.rewrite import NO_ROOM
 
 PREFIX = "crio-staging-"
 _LOCK = "lock"
@@ -59,11 +60,20 @@ class StagingArea:
         return path
 
     def set_aside(self, path: str) -> str | None:
-        """Rename ``path`` into the area and return its new path; None when it does not exist."""
-        target = self.new_name()
+        """Rename ``path`` into the area and return its new path; None when there is nothing left of it.
+
+        A full disk may have no room for the area or for one more name in it. Then ``path`` is removed where it is: that takes longer
+        under the caller's locks, but needs nothing.
+        """
         try:
+            target = self.new_name()
             os.rename(self.seen(path), self.seen(target))
         except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            remove_trees([path])
             return None
         return target
 
@@ -89,11 +99,16 @@ class StagingArea:
     def _open(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1
         if self._view < 0 and self._beside:
             self._view = _view_with(self._beside, self._home)
         path = f"{self._beside if self._view >= 0 else self._home}/{PREFIX}{secrets.token_hex(6)}"
         os.mkdir(path, 0o700)
-        self._fd = os.open(f"{path}/{_LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._fd = os.open(f"{path}/{_LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except BaseException:
+            os.rmdir(path)
+            raise
         try_lock(self._fd)
         self._path = path
 

@@ -13,9 +13,10 @@ import grpc
 import pytest
 
 from crio.cri import api_pb2 as pb
-from test.images.catalog import REDIS
+from test.images.catalog import BUSYBOX, REDIS
 from test.integration.cri.kit import Pods, fails_with, refused
 from test.integration.cri.own import Own, owned
+from test.integration.store.kit import loop_mount
 from test.support import daemon as daemons
 from test.support import deaf
 from test.support.daemon import BIN, Daemon, Options
@@ -221,21 +222,25 @@ def _runs(pods: Pods, config: pb.PodSandboxConfig) -> bool:
 
 
 @contextlib.contextmanager
-def small_disk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A file system of 24 MiB."""
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "ring", str(folder)], check=True, timeout=COMMAND_TIMEOUT_S)
+def small_disk(folder: pathlib.Path, kind: str) -> Iterator[pathlib.Path]:
+    """A file system of 24 MiB for the block: in memory, or on a file below ``folder``."""
+    disk = folder / "disk"
+    if kind == "tmpfs":
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "ring", str(disk)], check=True, timeout=COMMAND_TIMEOUT_S)
+    else:
+        loop_mount(str(folder), (f"mkfs.{kind}", "-q"), 24)
     try:
-        yield folder
+        yield disk
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=COMMAND_TIMEOUT_S)
+        subprocess.run(["umount", "--lazy", str(disk)], check=True, timeout=COMMAND_TIMEOUT_S)
 
 
 @pytest.fixture
-def on_small_disk(registry: RunningRegistry, tmp_path: pathlib.Path) -> Iterator[Own]:
+def on_small_disk(registry: RunningRegistry, tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> Iterator[Own]:
     """A daemon whose store is on a small disk."""
     with (
-        small_disk(tmp_path / "disk") as disk,
+        small_disk(tmp_path, getattr(request, "param", "tmpfs")) as disk,
         owned(registry, tmp_path, Options(tables={"crio": {"root": str(disk / "store")}})) as own,
     ):
         try:
@@ -276,25 +281,39 @@ def test_a_full_disk_is_an_answer_and_the_daemon_lives_on(on_small_disk: Own, tm
         pods.close()
 
 
-def test_pods_can_be_stopped_on_a_full_disk_and_removed_when_a_byte_is_free(on_small_disk: Own, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("on_small_disk", ["tmpfs", "ext4"], indirect=True)
+def test_pods_and_images_can_be_removed_on_a_full_disk(on_small_disk: Own, tmp_path: pathlib.Path) -> None:
     own, disk = on_small_disk, tmp_path / "disk"
     with own.pods() as pods:
         before = own.traces()
-        pod = pods.run()
+        pod, other = pods.run(), pods.run()
         container = pod.start()
+        other.start()
         fill(disk)
         begun_s = time.monotonic()
         container.stop(20)
         assert time.monotonic() - begun_s < 4
         assert (container.status().state, container.status().exit_code) == (pb.CONTAINER_EXITED, 0)
+        fill(disk)
+        container.remove()
+        fill(disk)
         pod.stop()
         assert pod.status().state == pb.SANDBOX_NOTREADY
-        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "No space left"):
-            pod.remove()
-        (disk / "filler").unlink()
         pod.remove()
-        assert pods.listed() == []
+        assert [item.id for item in pods.listed()] == [other.id]
+        fill(disk)
+        own.daemon.kill()
+        own.daemon.start()
+    with own.pods() as again:
+        assert [item.id for item in again.cri.runtime.ListPodSandbox(pb.ListPodSandboxRequest()).items] == [other.id]
+        again.close_all()
+        fill(disk)
+        again.cri.image.RemoveImage(pb.RemoveImageRequest(image=pb.ImageSpec(image=BUSYBOX)))
+        assert list(again.cri.image.ListImages(pb.ListImagesRequest()).images) == []
         eventually(lambda: own.left(before) == [], 10, f"nothing is left: {own.left(before)}")
+        (disk / "filler").unlink()
+        again.cri.pull(BUSYBOX)
+        assert again.run().once("echo again") == ["again"]
 
 
 def test_a_daemon_on_a_read_only_disk_says_so_and_starts_when_it_is_writable(on_small_disk: Own, tmp_path: pathlib.Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -217,19 +218,22 @@ def test_killed_at_any_instant_the_store_is_sound(tools: Tools) -> None:
     assert tools.podman("run", "--rm", A, "cat", "/etc/mark") == f"{round_number}-0\n"
 
 
+def fill(disk: str) -> str:
+    """Leave no byte free; returns the file that takes them."""
+    filler = f"{disk}/filler"
+    for size_bytes in (1 << 16, 1 << 10):
+        with open(filler, "ab", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(size_bytes))
+    return filler
+
+
 def test_a_full_disk_leaves_the_old_state(folder: str) -> None:
     disk = loop_mount(folder, ("mkfs.ext4", "-q"), 16)
     tools = make_tools(disk)
     store = tools.open()
     image = commit(store, Image(busybox_layers()), A)
-    filler = f"{disk}/filler"
-    with open(filler, "wb") as file:
-        try:
-            while True:
-                file.write(b"\\0" * 65536)
-                file.flush()
-        except OSError:
-            pass
+    filler = fill(disk)
     before = Path(tools.root, "overlay-images/images.json").read_bytes()
     with pytest.raises(ResourceExhausted, match="No space left"):
         for number in range(2000):
@@ -239,6 +243,42 @@ def test_a_full_disk_leaves_the_old_state(folder: str) -> None:
     assert not list(Path(tools.root).rglob(".tmp-*"))
     os.unlink(filler)
     assert store.add_name(image.id, "localhost/again:1").names[0] == "localhost/again:1"
+    store.shutdown()
+
+
+def test_what_is_removed_needs_no_room_on_a_full_disk(folder: str) -> None:
+    disk = loop_mount(folder, ("mkfs.ext4", "-q"), 16)
+    tools = make_tools(disk)
+    store = tools.open()
+    image = commit(store, Image(busybox_layers()), A)
+    ids = [os.urandom(32).hex() for _ in range(8)]
+    for one in ids:
+        store.create_container(ContainerCreate(one, (one,), image.id, "{}" * 2000))
+        store.mount(one)
+    assert Path(tools.root, "overlay-containers/containers.json").stat().st_size > 16 << 10, "more than one removal gives back"
+    fill(disk)
+    with pytest.raises(ResourceExhausted, match="No space left"):
+        store.create_container(ContainerCreate(os.urandom(32).hex(), (), image.id, "{}" * 2000))
+    for one in ids[:4]:
+        fill(disk)
+        store.delete_container(one)
+        assert store.wait_removed()
+    fill(disk)
+    store.shutdown()
+    store = tools.open()
+    assert {one.id for one in store.containers()} == set(ids[4:])
+    for one in ids[4:]:
+        fill(disk)
+        store.delete_container(one)
+        assert store.wait_removed()
+    filler = fill(disk)
+    store.delete_image(image.id)
+    os.unlink(filler)
+    assert (store.layers(), store.images(), store.containers()) == ((), (), ())
+    assert store.check(quick=False) == ()
+    assert not list(Path(tools.root).rglob(".tmp-*"))
+    commit(store, Image(busybox_layers()), A)
+    assert tools.podman("run", "--rm", A, "cat", "/etc/mark") == "one\n"
     store.shutdown()
 
 
