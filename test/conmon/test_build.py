@@ -39,6 +39,13 @@ def test_every_compiler_builds_without_a_warning(tmp_path: pathlib.Path, compile
     assert version.stdout.startswith("conmon version ")
 
 
+@pytest.mark.parametrize("program", ["bin/conmon", "bin/pinns", "libexec/crio/pause", "libexec/crio/unpack"])
+def test_a_program_needs_no_library_and_no_loader(program: str) -> None:
+    found = subprocess.run(["readelf", "--program-headers", "--dynamic", "--wide", ROOT / program], capture_output=True, text=True, check=True)
+    assert "LOAD" in found.stdout
+    assert [word for word in ("INTERP", "(NEEDED)") if word in found.stdout] == []
+
+
 def test_the_unit_tests_pass(tmp_path: pathlib.Path) -> None:
     tests = ("conmon_options_test", "conmon_text_test", "conmon_framing_test")
     for variant in ("release", "asan"):

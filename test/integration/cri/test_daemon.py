@@ -16,6 +16,7 @@ from crio.cri import api_pb2 as pb
 from test.images.catalog import BUSYBOX, REDIS
 from test.integration.cri.kit import Pods, fails_with, refused
 from test.integration.cri.own import Own, owned
+from test.integration.store.conftest import mounts_below
 from test.integration.store.kit import loop_mount
 from test.support import daemon as daemons
 from test.support import deaf
@@ -229,7 +230,7 @@ def small_disk(folder: pathlib.Path, kind: str) -> Iterator[pathlib.Path]:
         disk.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "ring", str(disk)], check=True, timeout=COMMAND_TIMEOUT_S)
     else:
-        loop_mount(str(folder), (f"mkfs.{kind}", "-q"), 24)
+        loop_mount(str(folder), (f"mkfs.{kind}", "-q"), 24, "errors=remount-ro")
     try:
         yield disk
     finally:
@@ -332,6 +333,56 @@ def test_a_daemon_on_a_read_only_disk_says_so_and_starts_when_it_is_writable(on_
     with own.pods() as pods:
         assert pods.run().once("echo up") == ["up"]
         pods.close()
+
+
+def break_disk(disk: pathlib.Path) -> None:
+    """What the kernel does with a disk that has errors: what is there by now stays, and nothing can be written until it is repaired."""
+    subprocess.run(["sync", "--file-system", str(disk)], check=True, timeout=COMMAND_TIMEOUT_S)
+    source = subprocess.run(["findmnt", "-no", "SOURCE", str(disk)], check=True, capture_output=True, text=True).stdout.strip()
+    pathlib.Path("/sys/fs/ext4", pathlib.Path(source).name, "trigger_fs_error").write_text("1")
+
+
+def repair_disk(disk: pathlib.Path) -> None:
+    """Unmount, check, mount again."""
+    for point in (*mounts_below(str(disk)), str(disk)):
+        subprocess.run(["umount", point], check=True, timeout=COMMAND_TIMEOUT_S)
+    image = str(disk.with_suffix(".img"))
+    assert subprocess.run(["fsck.ext4", "-p", image], check=False, capture_output=True, timeout=COMMAND_TIMEOUT_S).returncode == 1
+    subprocess.run(["mount", "-o", "loop", image, str(disk)], check=True, timeout=COMMAND_TIMEOUT_S)
+
+
+@pytest.mark.parametrize("on_small_disk", ["ext4"], indirect=True)
+def test_a_disk_that_becomes_read_only_is_an_answer_and_nothing_is_lost(on_small_disk: Own, tmp_path: pathlib.Path) -> None:
+    own, disk = on_small_disk, tmp_path / "disk"
+    with own.pods() as pods:
+        before = own.traces()
+        pod = pods.run()
+        container = pod.start()
+        traces = own.traces()
+        break_disk(disk)
+        for call in (pods.run, pod.create, lambda: pods.cri.pull(REDIS)):
+            with refused(grpc.StatusCode.FAILED_PRECONDITION, "Read-only file system"):
+                call()
+        assert own.left(traces) == []
+        assert container.says("echo alive") == "alive"
+        container.stop()
+        assert (container.status().state, container.status().exit_code) == (pb.CONTAINER_EXITED, 0)
+        for remove in (container.remove, pod.remove):
+            with refused(grpc.StatusCode.FAILED_PRECONDITION, "Read-only file system"):
+                remove()
+        assert [item.id for item in pods.listed()] == [pod.id]
+        assert [item.id for item in pods.containers_of(pod.id)] == [container.id]
+    own.daemon.kill()
+    repair_disk(disk)
+    own.daemon.start()
+    with own.pods() as again:
+        again.mark = pods.mark
+        assert [(item.id, item.state) for item in again.listed()] == [(pod.id, pb.SANDBOX_NOTREADY)]
+        assert [item.state for item in again.containers_of(pod.id)] == [pb.CONTAINER_EXITED]
+        again.close()
+        assert again.run().once("echo again") == ["again"]
+        again.close()
+    eventually(lambda: own.left(before) == [], 10, f"nothing is left: {own.left(before)}")
 
 
 def test_a_missing_mount_source_that_must_not_be_made_is_refused(registry: RunningRegistry, tmp_path: pathlib.Path) -> None:

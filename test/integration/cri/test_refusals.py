@@ -34,6 +34,7 @@ PODS = {
     "a name with a slash": ({"metadata": {"name": "a/../../b"}}, "", "metadata.name 'a/../../b' is not a name"),
     "a uid with a slash": ({"metadata": {"uid": "../x"}}, "", "metadata.uid '../x' is not a name"),
     "a name of 300 letters": ({"metadata": {"name": "n" * 300}}, "", "at most 253"),
+    "a relative log directory": ({"log_directory": "logs/here"}, "", "config.log_directory 'logs/here' is not absolute"),
     "a huge label": ({"labels": {"k": "v" * 5000}}, "", "config.labels['k']"),
     "a cgroup parent upwards": ({"linux": {"cgroup_parent": "/a/../../b"}}, "", "/a/../../b"),
     "a slice without systemd": ({"linux": {"cgroup_parent": "x.slice"}}, "", "x.slice"),
