@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"crio: {error.message}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"crio: {error}", file=sys.stderr)
+        reason = f"{error.filename!r} cannot be used: {error.strerror}" if error.filename else str(error)
+        print(f"crio: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

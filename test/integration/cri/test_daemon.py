@@ -92,6 +92,15 @@ def test_a_file_that_is_not_there_is_said(tmp_path: pathlib.Path) -> None:
     assert (done.returncode, f"{tmp_path}/never.conf" in done.stderr) == (1, True), done.stderr
 
 
+@pytest.mark.parametrize("key", ["root", "runroot", "log_dir"])
+def test_a_place_that_cannot_be_is_named(tmp_path: pathlib.Path, key: str) -> None:
+    (tmp_path / "file").write_text("precious")
+    words = refused_start(Options(tables={"crio": {key: f"{tmp_path}/file/below"}}))
+    assert f"{tmp_path}/file" in words.splitlines()[-1]
+    assert "Not a directory" in words.splitlines()[-1]
+    assert "Traceback" not in words
+
+
 def test_a_socket_path_that_is_too_long_is_refused(tmp_path: pathlib.Path) -> None:
     words = refused_start(Options(tables={"crio.api": {"listen": f"{tmp_path}/{'s' * 100}.sock"}}))
     assert "is longer than 107 bytes" in words
