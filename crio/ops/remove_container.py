@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
 
 from crio.core.errors import CriError, NotFound
 from crio.core.lifecycle import ALIVE, ContainerState
@@ -14,7 +13,6 @@ from crio.ops.context import Context
 from crio.ops.stages import name_object, stage
 from crio.ops.stop_container import stop_container
 
-STOP_TIMEOUT_S: Final = 10.0
 log = logging.getLogger(__name__)
 
 

@@ -29,6 +29,8 @@ def unchanged(inside: Daemon, tmp_path: pathlib.Path) -> Iterator[None]:
 
 
 PODS = {
+    "no name": ({"metadata": {"name": ""}}, "", "config.metadata.name is empty"),
+    "no uid": ({"metadata": {"uid": ""}}, "", "config.metadata.uid must not be empty"),
     "an unknown handler": ({}, "no-such-handler", "runtime handler 'no-such-handler' is unknown: expected one of crun, runc"),
     "a name with a control character": ({"metadata": {"name": "a\nb"}}, "", "metadata.name 'a\\nb' is not a name"),
     "a name with a slash": ({"metadata": {"name": "a/../../b"}}, "", "metadata.name 'a/../../b' is not a name"),
@@ -63,6 +65,8 @@ def test_empty_requests_are_refused(pods: Pods) -> None:
         runtime.RunPodSandbox(pb.RunPodSandboxRequest())
     with refused(INVALID, "config is missing"):
         runtime.CreateContainer(pb.CreateContainerRequest())
+    with refused(INVALID, "sandbox_config.metadata is missing"):
+        runtime.CreateContainer(pb.CreateContainerRequest(pod_sandbox_id="f" * 64, config=pb.ContainerConfig()))
     for call, request in (
         (runtime.PodSandboxStatus, pb.PodSandboxStatusRequest()),
         (runtime.ContainerStatus, pb.ContainerStatusRequest()),
@@ -77,6 +81,9 @@ def test_empty_requests_are_refused(pods: Pods) -> None:
 
 
 CONTAINERS = {
+    "no image": ({"image": {"image": ""}}, INVALID, "config.image.image is missing"),
+    "no name": ({"metadata": {"name": ""}}, INVALID, "config.metadata.name is missing"),
+    "a huge label": ({"labels": {"k": "v" * 5000}}, INVALID, "config.labels['k']"),
     "an image that is not there": (
         {"image": {"image": "registry.k8s.io/crio-test/never:1"}},
         grpc.StatusCode.NOT_FOUND,
