@@ -41,7 +41,9 @@ def test_every_compiler_builds_without_a_warning(tmp_path: pathlib.Path, compile
 
 @pytest.mark.parametrize("program", ["bin/conmon", "bin/pinns", "libexec/crio/pause", "libexec/crio/unpack"])
 def test_a_program_needs_no_library_and_no_loader(program: str) -> None:
-    found = subprocess.run(["readelf", "--program-headers", "--dynamic", "--wide", ROOT / program], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        ["readelf", "--program-headers", "--dynamic", "--wide", ROOT / program], capture_output=True, text=True, check=True
+    )
     assert "LOAD" in found.stdout
     assert [word for word in ("INTERP", "(NEEDED)") if word in found.stdout] == []
 
