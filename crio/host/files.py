@@ -7,11 +7,33 @@ content. ``sync`` adds the fsyncs that a power cut needs; state that does not ou
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
+from typing import Final
 
+from crio.core.errors import CriError, FailedPrecondition, Internal, ResourceExhausted
 from crio.host import syscalls
+
+NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT))
+
+
+def refusal(error: OSError, what: str, otherwise: type[CriError] = Internal) -> CriError:
+    """The answer when a disk refuses: ResourceExhausted if it is full, FailedPrecondition if read-only, else ``otherwise``.
+
+    ``what`` is the beginning of the sentence: what cannot be done.
+    """
+    kind = ResourceExhausted if error.errno in NO_ROOM else FailedPrecondition if error.errno == errno.EROFS else otherwise
+    return kind(f"{what}: {error.strerror or error}")
+
+
+def write_or_refuse(path: str, data: bytes, what: str, mode: int = 0o600) -> None:
+    """``write_atomic`` for an operation: raises what ``refusal`` says of ``what``."""
+    try:
+        write_atomic(path, data, mode)
+    except OSError as error:
+        raise refusal(error, f"{what} cannot be written") from error
 
 
 def write_atomic(path: str, data: bytes, mode: int = 0o600, *, sync: bool = False) -> None:

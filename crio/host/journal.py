@@ -8,26 +8,19 @@ rename is enough.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Callable
 
 import orjson
 
 from crio.core.codec import Json, decode, encode
-from crio.core.errors import CriError, FailedPrecondition, Internal, ResourceExhausted
 from crio.core.lifecycle import ContainerState
 from crio.core.records import Container, Sandbox
 from crio.core.storage.times import rfc3339_from_ns
-from crio.host.files import read_bounded, remove_quietly, write_atomic
+from crio.host.files import read_bounded, remove_quietly, write_or_refuse
 
 STATE_FILE = "state.json"
 LIMIT_BYTES = 64 << 20
-_REFUSALS: dict[int, type[CriError]] = {
-    errno.ENOSPC: ResourceExhausted,
-    errno.EDQUOT: ResourceExhausted,
-    errno.EROFS: FailedPrecondition,
-}
 _OCI_STATUS = {
     ContainerState.CREATING: "creating",
     ContainerState.CREATED: "created",
@@ -57,11 +50,7 @@ class DiskJournal:
         document: dict[str, Json] = {"record": {"kind": kind, "value": encode(record)}}
         if isinstance(record, Container):
             document |= _compatible(record)
-        try:
-            write_atomic(self._path(record.id), orjson.dumps(document))
-        except OSError as error:
-            refusal = _REFUSALS.get(error.errno or 0, Internal)
-            raise refusal(f"the record of {kind} {record.id} cannot be written: {error.strerror}") from error
+        write_or_refuse(self._path(record.id), orjson.dumps(document), f"the record of {kind} {record.id}")
 
     def forget(self, record_id: str) -> None:
         """Remove the record; no error when it is gone."""

@@ -6,27 +6,45 @@ end, and its ``.supported`` sibling says that the scheme is in use. Source: CRI-
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 
 import orjson
 
 from crio import __version__
 from crio.core.settings.root import RootSettings
-from crio.host.files import remove_quietly, sync_directory, write_atomic
+from crio.host.files import NO_ROOM, read_bounded, remove_quietly, sync_directory, write_atomic
+
+log = logging.getLogger(__name__)
 
 
 def on_start(root: RootSettings) -> None:
-    """The daemon runs: record its version, take the mark of the last clean end away. Raises OSError."""
+    """The daemon runs: record its version, take the mark of the last clean end away. Raises OSError.
+
+    On a full disk it runs without the new marks: a node whose disk is full needs its daemon to make room.
+    """
     for path in (root.version_file, root.version_file_persist):
         if path:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            write_atomic(path, orjson.dumps(__version__), 0o644, sync=True)
+            _mark(path, orjson.dumps(__version__), sync=True)
     if root.clean_shutdown_file:
-        directory = os.path.dirname(root.clean_shutdown_file)
-        os.makedirs(directory, exist_ok=True)
         remove_quietly(root.clean_shutdown_file)
-        write_atomic(f"{root.clean_shutdown_file}.supported", b"", 0o644)
-        sync_directory(directory)
+        _mark(f"{root.clean_shutdown_file}.supported", b"", sync=False)
+        sync_directory(os.path.dirname(root.clean_shutdown_file))
+
+
+def _mark(path: str, content: bytes, *, sync: bool) -> None:
+    """Have a file with this content; one that has it already is left alone."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with contextlib.suppress(OSError, ValueError):
+        if read_bounded(path, len(content)) == content:
+            return
+    try:
+        write_atomic(path, content, 0o644, sync=sync)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        log.warning("%s cannot be written: %s", path, error.strerror)
 
 
 def was_unclean(root: RootSettings) -> bool:

@@ -19,6 +19,7 @@ from crio.core.lifecycle import ContainerEvent, ContainerState, SandboxState, ne
 from crio.core.naming import container_name
 from crio.core.records import Container, Sandbox
 from crio.host import monitor, sources
+from crio.host.files import refusal
 from crio.host.runtime.handlers import Handler
 from crio.host.store.options import ContainerCreate
 from crio.ops import images, specs, storage, volumes
@@ -136,7 +137,7 @@ def _prepare_log(path: str) -> None:
         if os.path.islink(path) and not os.path.exists(path):
             os.unlink(path)
     except OSError as error:
-        raise InvalidArgument(f"log path {path!r} cannot be used: {error.strerror}") from error
+        raise refusal(error, f"log path {path!r} cannot be used", InvalidArgument) from error
 
 
 def _remove_empty_log(path: str) -> None:

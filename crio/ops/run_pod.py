@@ -22,7 +22,7 @@ from crio.core.naming import infra_name, sandbox_name
 from crio.core.podfiles import hosts_file, pod_hostname, resolv_conf
 from crio.core.records import Sandbox
 from crio.host import namespaces, podfs
-from crio.host.files import write_atomic
+from crio.host.files import refusal, write_or_refuse
 from crio.host.runtime.handlers import Handler
 from crio.host.store.options import ContainerCreate
 from crio.ops import infra, network, specs, storage
@@ -172,7 +172,7 @@ async def _furnish(ctx: Context, sandbox: Sandbox, undo: Undo) -> Sandbox:
     connected_sandbox = connected.result()
     if sandbox.config.security.namespaces.network is not NamespaceMode.NODE:
         text = hosts_file(sandbox.hostname, connected_sandbox.ips)
-        write_atomic(sandbox.hosts_path, text.encode(), 0o644)
+        write_or_refuse(sandbox.hosts_path, text.encode(), "the hosts file of the sandbox", 0o644)
     return connected_sandbox
 
 
@@ -206,4 +206,4 @@ async def _make_files(ctx: Context, sandbox: Sandbox) -> None:
         try:
             await ctx.blocking.run(make)
         except OSError as error:
-            raise InvalidArgument(f"cannot make the files of the sandbox: {error}") from error
+            raise refusal(error, f"cannot make the files of the sandbox at {error.filename!r}", InvalidArgument) from error

@@ -40,7 +40,7 @@ from crio.core.settings.values import Settings
 from crio.core.storage.records import ImageRecord
 from crio.core.user import FILE_LIMIT_BYTES, ResolvedUser, group_with, passwd_with, resolve_user
 from crio.host import monitor, sources
-from crio.host.files import RootFs, read_bounded, write_atomic
+from crio.host.files import RootFs, read_bounded, write_or_refuse
 from crio.host.podfs import SHM_SIZE_BYTES
 from crio.host.runtime.handlers import Handler
 from crio.ops import images, volumes
@@ -250,7 +250,7 @@ def _extended(container: Container, name: str, body: bytes | None) -> str:
     if body is None:
         return ""
     path = os.path.join(container.bundle, name)
-    write_atomic(path, body, 0o644)
+    write_or_refuse(path, body, path, 0o644)
     return path
 
 
@@ -324,4 +324,4 @@ def _save(ctx: Context, object_id: str, bundle: str, built: BuiltSpec) -> None:
         log.warning("%s: %s", object_id, warning)
     body = orjson.dumps(built.document)
     for directory in (bundle, ctx.store.container_dir(object_id)):
-        write_atomic(os.path.join(directory, "config.json"), body)
+        write_or_refuse(os.path.join(directory, "config.json"), body, f"the specification of {object_id}")

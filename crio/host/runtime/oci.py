@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from crio.core.errors import CriError, DeadlineExceeded, Internal, NotFound
 from crio.core.oci.document import JsonValue
+from crio.host.files import refusal
 from crio.host.process import Completed, RunOptions, run, run_with, wait_readable
 from crio.host.runtime.command import RuntimeCommand, error_text, is_gone, is_missing, to_error
 from crio.host.runtime.tree import kill_tree
@@ -176,8 +177,12 @@ class OciRuntime:
         :raises CriError: the runtime could not start the command
         """
         with contextlib.ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="exec-", dir=self._scratch_dir))
-            session = _ExecSession(self.command, self._exec_wait_path, folder, container_id)
+            try:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="exec-", dir=self._scratch_dir))
+                session = _ExecSession(self.command, self._exec_wait_path, folder, container_id)
+                session.write_process(request)
+            except OSError as error:
+                raise refusal(error, f"cannot make the files of an exec below {self._scratch_dir}") from error
             report_fd, child_fd = os.pipe2(os.O_CLOEXEC)
             stack.callback(os.close, report_fd)
             return await session.run(request, report_fd, child_fd)
@@ -218,12 +223,16 @@ class _ExecSession:
         self._timed_out = False
         self._timer: asyncio.TimerHandle | None = None
 
+    def write_process(self, request: ExecRequest) -> None:
+        """Put down what is to be run. Raises OSError."""
+        with open(self._process_path, "wb") as file:
+            file.write(json.dumps(request.process, default=dict).encode())
+
     async def run(self, request: ExecRequest, report_fd: int, child_fd: int) -> ExecResult:
         """Start, wait, and read the report; ``child_fd`` is closed here."""
         limit_s = request.timeout_s if request.timeout_s > 0 else EXEC_FOREVER_S
         finished = False
         try:
-            self._write_process(request)
             self._timer = asyncio.get_running_loop().call_later(min(limit_s, EXEC_FOREVER_S), self._on_deadline)
             try:
                 completed = await run_with(
@@ -248,10 +257,6 @@ class _ExecSession:
             if not finished or self._timed_out:
                 self._kill()
         return self._result(completed, os.read(report_fd, 64))
-
-    def _write_process(self, request: ExecRequest) -> None:
-        with open(self._process_path, "wb") as file:
-            file.write(json.dumps(request.process, default=dict).encode())
 
     def _argv(self, report_fd: int) -> list[str]:
         runtime = self._command.argv("exec", "--detach", "--pid-file", self._pid_path, "--process", self._process_path, self._id)

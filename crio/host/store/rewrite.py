@@ -9,14 +9,13 @@ step as well; what was the index is the spare of the next one. Longer texts neve
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from typing import Final
 
 from crio.host import syscalls
+from crio.host.files import NO_ROOM
 from crio.host.store.files import FILE_MODE, install, sync_directory, write_all, write_temporary
 
-NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT))
 SPARE_PREFIX: Final = ".crio-spare-"
 _STEP_BYTES: Final = 64 << 10
 _EXCHANGE: Final = 2

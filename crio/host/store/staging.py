@@ -24,8 +24,8 @@ import secrets
 import threading
 
 from crio.host import syscalls
+from crio.host.files import NO_ROOM
 from crio.host.store.lockfile import try_lock
-from crio.host.store.rewrite import NO_ROOM
 
 PREFIX = "crio-staging-"
 _LOCK = "lock"

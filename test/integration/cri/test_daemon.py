@@ -6,6 +6,7 @@ import contextlib
 import json
 import pathlib
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 
@@ -324,6 +325,61 @@ def test_pods_and_images_can_be_removed_on_a_full_disk(on_small_disk: Own, tmp_p
         (disk / "filler").unlink()
         again.cri.pull(BUSYBOX)
         assert again.run().once("echo again") == ["again"]
+
+
+FULL = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_node_whose_only_disk_is_full_can_be_cleaned_up(
+    registry: RunningRegistry, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything of the daemon is on that disk: its run directory, the logs, the addresses of the pods, its own log."""
+    with small_disk(pathlib.Path(tempfile.mkdtemp(prefix="k")), "tmpfs") as disk:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        with owned(registry, tmp_path) as own:
+            with own.pods() as pods:
+                before = own.traces()
+                pod, other = pods.run(), pods.run()
+                container, waiting = pod.start(), other.create()
+                fill(disk)
+                for call in (pods.run, pod.create, waiting.start, lambda: container.exec("true")):
+                    with refused(FULL, "No space left"):
+                        call()
+                container.stop(20)
+                assert (container.status().state, container.status().exit_code) == (pb.CONTAINER_EXITED, 0)
+                fill(disk)
+                pod.remove()
+                own.daemon.kill()
+                fill(disk)
+                own.daemon.start()
+            with own.pods() as again:
+                assert [item.id for item in again.cri.runtime.ListPodSandbox(pb.ListPodSandboxRequest()).items] == [other.id]
+                again.close_all()
+                eventually(lambda: own.left(before) == [], 10, f"nothing is left: {own.left(before)}")
+            (disk / "filler").unlink()
+
+
+def test_a_full_run_directory_is_an_answer(registry: RunningRegistry, tmp_path: pathlib.Path) -> None:
+    with small_disk(tmp_path, "tmpfs") as disk:
+        runtime = {"container_exits_dir": str(disk / "exits"), "container_attach_socket_dir": str(disk / "attach")}
+        tables = {"crio": {"runroot": str(disk / "run")}, "crio.runtime": runtime}
+        with owned(registry, tmp_path, Options(tables=tables)) as own, own.pods() as pods:
+            before = own.traces()
+            pod = pods.run()
+            container = pod.start()
+            traces = own.traces()
+            fill(disk)
+            for call in (pods.run, pod.create, lambda: container.exec("true")):
+                with refused(FULL, "No space left"):
+                    call()
+            assert own.left(traces) == []
+            container.stop(20)
+            assert container.status().state == pb.CONTAINER_EXITED
+            pods.close()
+            (disk / "filler").unlink()
+            assert pods.run().once("echo again") == ["again"]
+            pods.close()
+            eventually(lambda: own.left(before) == [], 10, f"nothing is left: {own.left(before)}")
 
 
 def test_a_daemon_on_a_read_only_disk_says_so_and_starts_when_it_is_writable(on_small_disk: Own, tmp_path: pathlib.Path) -> None:
