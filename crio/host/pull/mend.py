@@ -20,7 +20,7 @@ from crio.host.pull.options import PullOptions
 from crio.host.pull.source import Blob, blob_of, open_registry
 from crio.host.pull.unpacker import LayerJob, UnpackOptions, fetch_and_unpack
 from crio.host.registry.conffiles import load_registries
-from crio.host.registry.credentials import CredentialSource
+from crio.host.registry.credentials import CredentialSource, GivenCredentials
 from crio.host.registry.http import Web
 from crio.host.store.options import LayerCommit
 from crio.host.store.port import StorePort
@@ -89,7 +89,8 @@ async def _fetch(store: StorePort, options: PullOptions, layer_id: str, referenc
     staged = await asyncio.to_thread(store.stage_layer, record.parent)
     try:
         async with Web(options.web) as web:
-            opened = await open_registry(web, conf, reference, CredentialSource(options.auth, reference, None, None))
+            credentials = CredentialSource(options.auth, conf.credential_helpers, reference, GivenCredentials())
+            opened = await open_registry(web, conf, reference, credentials)
             unpack = UnpackOptions(options.unpack_program, options.budgets.unpack_s)
             report = await fetch_and_unpack(unpack, job, opened.source, staged, lambda _: None)
         commit = LayerCommit(

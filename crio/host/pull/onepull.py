@@ -31,7 +31,7 @@ from crio.host.pull.trust import TrustChecker, registry_subject
 from crio.host.pull.unpacker import LayerJob
 from crio.host.registry.ahead import RangeBudget
 from crio.host.registry.conffiles import load_recorded_aliases
-from crio.host.registry.credentials import CredentialSource
+from crio.host.registry.credentials import CredentialSource, GivenCredentials
 from crio.host.registry.http import Web
 from crio.host.store.options import ImageCommit
 
@@ -76,9 +76,10 @@ async def pull_from_registry(
     aliases = await asyncio.to_thread(load_recorded_aliases, bench.options.registries)
     mode = bench.options.short_names or conf.short_name_mode
     candidates = pull_candidates(request.reference.removeprefix("docker://"), conf, aliases, mode)
+    given = GivenCredentials(request.credentials, auth_file)
     failures: list[CriError] = []
     for reference in candidates:
-        credentials = CredentialSource(bench.options.auth, reference, request.credentials, auth_file)
+        credentials = CredentialSource(bench.options.auth, conf.credential_helpers, reference, given)
         try:
             return await _pull_candidate(bench, conf, reference, credentials, request, counter)
         except CriError as error:

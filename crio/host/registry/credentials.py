@@ -30,12 +30,19 @@ _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
+class GivenCredentials:
+    """What comes with one request: credentials for the registry that it names, and a file for its Kubernetes namespace."""
+
+    credentials: Credentials | None = None
+    namespaced_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AuthOptions:
-    """Where credentials are. A ``global_file`` replaces the default places; ``helpers`` are those of registries.conf."""
+    """Where credentials are. A ``global_file`` replaces the default places."""
 
     global_file: str = ""
     default_files: tuple[str, ...] = ()
-    helpers: tuple[str, ...] = (AUTH_FILES_HELPER,)
 
 
 def default_auth_files(environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
@@ -52,29 +59,37 @@ def default_auth_files(environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
 
 
 class CredentialSource:
-    """Answers "who are we at this registry" during one pull."""
+    """Answers "who are we at this registry" during one pull. ``helpers`` are the ``credential-helpers`` of registries.conf."""
 
-    def __init__(self, options: AuthOptions, asked: Reference, given: Credentials | None, namespaced_file: Path | None) -> None:
+    def __init__(self, options: AuthOptions, helpers: tuple[str, ...], asked: Reference, given: GivenCredentials) -> None:
         self._options = options
+        self._helpers = helpers
         self._asked = asked
         self._given = given
-        self._namespaced_file = namespaced_file
 
     async def find(self, reference: Reference) -> Credentials | None:
         """The credentials for the repository of ``reference``, or None for anonymous.
 
-        :raises BadConfigFile: an auth file or helper that is broken; a missing file is none
+        :raises BadConfigFile: an auth file or helper is broken, and no other has any; a missing file is none
         """
-        if self._given is not None and reference.host == self._asked.host:
-            return self._given
-        if self._namespaced_file is not None:
-            found = await self._in_file(str(self._namespaced_file), reference)
+        given = self._given
+        if given.credentials is not None and reference.host == self._asked.host:
+            return given.credentials
+        if given.namespaced_file is not None:
+            found = await self._in_file(str(given.namespaced_file), reference)
             if found is not None:
                 return found
-        for helper in self._options.helpers:
-            found = await self._in_files(reference) if helper == AUTH_FILES_HELPER else await _ask_helper(helper, reference.host)
+        failure: BadConfigFile | None = None
+        for helper in self._helpers:
+            try:
+                found = await self._in_files(reference) if helper == AUTH_FILES_HELPER else await _ask_helper(helper, reference.host)
+            except BadConfigFile as error:
+                failure = failure or error
+                continue
             if found is not None:
                 return found
+        if failure is not None:
+            raise failure
         return None
 
     async def _in_files(self, reference: Reference) -> Credentials | None:

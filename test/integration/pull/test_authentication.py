@@ -13,7 +13,7 @@ import pytest
 
 from crio.core.errors import CriError
 from crio.core.image.auth import Credentials
-from crio.core.image.errors import RegistryUnauthorized
+from crio.core.image.errors import BadConfigFile, RegistryUnauthorized
 from crio.host import process
 from test.integration.pull.kit import Bench
 from test.support.faulty_registry import Answer, FaultyRegistry, Seen, faulty
@@ -34,7 +34,7 @@ class Guard:
     scheme: str = "Bearer"
     tokens: list[str] = field(default_factory=list)
     life_s: int = 300
-    scope: str = f"repository:{REPOSITORY}:pull"
+    scopes: tuple[str, ...] = (f"repository:{REPOSITORY}:pull",)
 
     def install(self) -> None:
         """From now on the proxy is guarded."""
@@ -48,7 +48,7 @@ class Guard:
         by_password = request.headers.get("authorization") == BASIC and query.get("account") == "alice"
         if not by_password and form.get("refresh_token") != "identity":
             return Answer(401, body=b'{"errors":[{"code":"UNAUTHORIZED"}]}')
-        assert (query or form)["scope"] == self.scope
+        assert (query or form)["scope"] in self.scopes
         assert (query or form)["service"] == "here"
         token = f"token-{len(self.tokens)}"
         self.tokens.append(token)
@@ -118,6 +118,25 @@ async def test_a_token_that_expires_in_between_is_renewed(bench: Bench, proxy: F
     assert guard.tokens[-1] == "token-2"
 
 
+async def test_a_registry_that_wants_another_scope_is_asked_once_more_with_it(bench: Bench, proxy: FaultyRegistry, place: str) -> None:
+    plain = f"repository:{REPOSITORY}:pull"
+    wider = f"{plain},push"
+    guard = Guard(proxy, scopes=(plain, wider))
+
+    def refuse(request: Seen) -> Answer | None:
+        if "/manifests/" not in request.target or request.headers.get("authorization") != "Bearer token-0":
+            return None
+        challenge = f'Bearer realm="http://{proxy.address}/token",service="here",scope="{wider}",error="insufficient_scope"'
+        return Answer(401, (("WWW-Authenticate", challenge),))
+
+    proxy.rules.append(refuse)
+    guard.install()
+    await bench.pull(place, ALICE)
+    scopes = [urllib.parse.parse_qs(urllib.parse.urlsplit(seen.target).query)["scope"] for seen in proxy.asked("/token")]
+    assert scopes[:2] == [[plain], [wider]]
+    assert len(proxy.asked("/manifests/")) == 2
+
+
 @pytest.mark.parametrize("credentials", [None, Credentials("alice", "wrong")], ids=["none", "a wrong password"])
 @pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
 async def test_wrong_credentials_are_called_so(
@@ -166,17 +185,35 @@ async def test_a_namespaced_file_is_used_once_and_deleted(bench: Bench, proxy: F
         await bench.pull(place, namespace="other")
 
 
-async def test_a_credential_helper_is_asked(
-    bench: Bench, proxy: FaultyRegistry, place: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Guard(proxy).install()
+@pytest.fixture
+def trial_helper(proxy: FaultyRegistry, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A credential helper that knows alice at the proxy; gives its name."""
     helper = tmp_path / "docker-credential-trial"
     reply = json.dumps({"ServerURL": "x", "Username": "alice", "Secret": "pass:word"})
     helper.write_text(f"#!/bin/sh\nread host; [ \"$1 $host\" = 'get {proxy.address}' ] && echo '{reply}'\n")
     helper.chmod(0o755)
     monkeypatch.setattr(process, "PATH", f"{tmp_path}:{process.PATH}")
-    bench.auth_file({"credHelpers": {proxy.address: "trial"}})
+    return "trial"
+
+
+async def test_a_credential_helper_is_asked(bench: Bench, proxy: FaultyRegistry, place: str, trial_helper: str) -> None:
+    Guard(proxy).install()
+    bench.auth_file({"credHelpers": {proxy.address: trial_helper}})
     await bench.pull(place)
+
+
+@pytest.mark.parametrize("helpers", [["trial"], ["containers-auth.json", "trial"], ["absent", "trial"]])
+async def test_the_helpers_of_registries_conf_are_asked_in_turn(
+    bench: Bench, proxy: FaultyRegistry, place: str, trial_helper: str, helpers: list[str]
+) -> None:
+    Guard(proxy).install()
+    bench.auth_file({"auths": {}})
+    insecure = f'[[registry]]\nlocation = "{proxy.address}"\ninsecure = true\n'
+    bench.registries(f"credential-helpers = {json.dumps(helpers)}\n{insecure}")
+    await bench.pull(place)
+    bench.registries(f'credential-helpers = ["absent"]\n{insecure}')
+    with pytest.raises(BadConfigFile, match="docker-credential-absent"):
+        await bench.pull(place)
 
 
 async def test_a_redirect_to_another_host_carries_no_credentials(
