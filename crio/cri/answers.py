@@ -14,6 +14,7 @@ from crio.core import config as core
 from crio.core.lifecycle import ContainerState, SandboxState
 from crio.core.records import Container, Sandbox
 from crio.cri import api_pb2 as pb
+from crio.host.store.options import FsUsage
 from crio.ops.images import Described
 from crio.ops.stop_container import signal_number
 
@@ -197,6 +198,16 @@ def image(described: Described) -> pb.Image:
     )
     if described.uid is not None:
         message.uid.value = described.uid
+    message.spec.annotations.update(described.annotations)
+    return message
+
+
+def file_system(usage: FsUsage, at_ns: int) -> pb.FilesystemUsage:
+    """The use of a file system."""
+    message = pb.FilesystemUsage(timestamp=at_ns)
+    message.fs_id.mountpoint = usage.path
+    message.used_bytes.value = usage.used_bytes
+    message.inodes_used.value = usage.used_inodes
     return message
 
 

@@ -49,11 +49,11 @@ class ImageService:
         return pb.PullImageResponse(image_ref=result.image_id)
 
     async def ImageStatus(self, request: pb.ImageStatusRequest, _: Rpc) -> pb.ImageStatusResponse:
-        """One image; an empty answer when the store has none."""
+        """One image, with the annotations of its manifest; an empty answer when the store has none."""
         spec = parse.image_spec(request.image)
         if not spec.image:
             raise InvalidArgument("image.image is empty: expected a reference or an id")
-        described = images.look_up(self._ctx, spec.image)
+        described = images.status(self._ctx, spec.image)
         if described is None:
             return pb.ImageStatusResponse()
         response = pb.ImageStatusResponse(image=answers.image(described))
@@ -73,10 +73,7 @@ class ImageService:
         return pb.RemoveImageResponse()
 
     async def ImageFsInfo(self, request: pb.ImageFsInfoRequest, _: Rpc) -> pb.ImageFsInfoResponse:
-        """Use of the file system that holds images and containers, from its own counters."""
-        usage = self._ctx.store.usage()
-        item = pb.FilesystemUsage(timestamp=time.time_ns())
-        item.fs_id.mountpoint = usage.path
-        item.used_bytes.value = usage.used_bytes
-        item.inodes_used.value = usage.used_inodes
-        return pb.ImageFsInfoResponse(image_filesystems=[item], container_filesystems=[item])
+        """Use of the file systems that hold images and containers (one, unless the image store is split), from their own counters."""
+        store, now_ns = self._ctx.store, time.time_ns()
+        image, container = (answers.file_system(usage, now_ns) for usage in (store.usage(), store.container_usage()))
+        return pb.ImageFsInfoResponse(image_filesystems=[image], container_filesystems=[container])

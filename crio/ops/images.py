@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from crio.core.config import ImageSpec
-from crio.core.errors import FailedPrecondition, InvalidArgument, NotFound
+from crio.core.errors import CriError, FailedPrecondition, InvalidArgument, NotFound
 from crio.core.image.artifact import Artifact
 from crio.core.image.auth import Credentials
 from crio.core.image.digest import parse_digest
 from crio.core.image.imageconfig import ImageConfig, image_user, parse_image_config
+from crio.core.image.manifest import ImageManifest, parse_manifest
 from crio.core.image.names import NamedImage, find_by_id, find_by_name, repo_digests, repo_tags
 from crio.core.image.pinned import pinned_images
 from crio.core.storage.records import ImageRecord
@@ -19,6 +22,9 @@ from crio.host.pull.options import PullRequest, PullResult
 from crio.host.pull.progress import PullProgress
 from crio.ops.context import Context
 from crio.ops.pull_cgroup import pull_cgroup
+
+if TYPE_CHECKING:
+    from crio.host.pull.artifacts import ArtifactStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """An image as clients see it. ``size_bytes`` is 0 when it is unknown. Source: CRI ``Image``."""
+    """An image as clients see it. ``size_bytes`` is 0 when it is unknown; a list has no ``annotations``. Source: CRI ``Image``."""
 
     id: str
     repo_tags: tuple[str, ...]
@@ -44,6 +50,7 @@ class Described:
     pinned: bool
     labels: Mapping[str, str]
     config: bytes
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 _WHOLE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
@@ -114,22 +121,26 @@ def describe(ctx: Context, record: ImageRecord) -> Described:
     )
 
 
-def find_artifact(ctx: Context, text: str) -> Artifact | None:
-    """The artifact that a client means: by reference, short or full, or by id; None when there is none."""
-    store = ctx.pulls.artifacts()
-    if store is None:
-        return None
-    found = store.find(text)
-    if found is not None or _WHOLE_ID.fullmatch(text):
-        return found
-    names = (str(candidate.settled()) for candidate in ctx.names.candidates(text))
-    return next((artifact for name in names if (artifact := store.find(name)) is not None), None)
+def find_artifact(ctx: Context, text: str) -> tuple[ArtifactStore, Artifact] | None:
+    """The artifact that a client means, and the store that has it: by reference, short or full, or by id; None when there is none."""
+    stores = ctx.pulls.artifact_stores()
+    for name in _artifact_names(ctx, text) if stores else ():
+        for store in stores:
+            if (artifact := store.find(name)) is not None:
+                return store, artifact
+    return None
 
 
-def describe_artifact(ctx: Context, artifact: Artifact) -> Described:
-    """An artifact as clients see it: an image without user or configuration."""
+def _artifact_names(ctx: Context, text: str) -> Iterator[str]:
+    yield text
+    if not _WHOLE_ID.fullmatch(text):
+        yield from (str(candidate.settled()) for candidate in ctx.names.candidates(text))
+
+
+def describe_artifact(ctx: Context, store: ArtifactStore, artifact: Artifact) -> Described:
+    """An artifact as clients see it: an image without user or configuration, pinned when nobody can remove it."""
     settings = ctx.settings.image
-    pinned = pinned_images(settings.pinned_images, settings.pause_image).matches((artifact.reference,))
+    pinned = store.read_only or pinned_images(settings.pinned_images, settings.pause_image).matches((artifact.reference,))
     return Described(
         id=artifact.artifact_id,
         repo_tags=artifact.repo_tags,
@@ -148,8 +159,26 @@ def look_up(ctx: Context, text: str) -> Described | None:
     record = find(ctx, text)
     if record is not None:
         return describe(ctx, record)
-    artifact = find_artifact(ctx, text)
-    return describe_artifact(ctx, artifact) if artifact is not None else None
+    found = find_artifact(ctx, text)
+    return describe_artifact(ctx, *found) if found is not None else None
+
+
+def status(ctx: Context, text: str) -> Described | None:
+    """The same with the annotations of its manifest."""
+    record = find(ctx, text)
+    if record is not None:
+        return dataclasses.replace(describe(ctx, record), annotations=_annotations(ctx, record))
+    found = find_artifact(ctx, text)
+    return dataclasses.replace(describe_artifact(ctx, *found), annotations=found[1].annotations) if found is not None else None
+
+
+def _annotations(ctx: Context, record: ImageRecord) -> Mapping[str, str]:
+    try:
+        manifest = parse_manifest(ctx.store.image_manifest(record.id), "", f"manifest of image {record.id}")
+    except CriError:
+        # Other tools store images without a manifest, or with one that nobody can pull.
+        return {}
+    return manifest.annotations if isinstance(manifest, ImageManifest) else {}
 
 
 def list_images(ctx: Context, wanted: str) -> tuple[Described, ...]:
@@ -157,10 +186,12 @@ def list_images(ctx: Context, wanted: str) -> tuple[Described, ...]:
     if wanted:
         found = look_up(ctx, wanted)
         return (found,) if found is not None else ()
-    store = ctx.pulls.artifacts()
-    artifacts = store.artifacts() if store is not None else ()
     images = tuple(describe(ctx, record) for record in ctx.store.images())
-    return (*images, *(describe_artifact(ctx, artifact) for artifact in artifacts))
+    artifacts: dict[tuple[str, str], Described] = {}
+    for store in ctx.pulls.artifact_stores():
+        for artifact in store.artifacts():
+            artifacts.setdefault((artifact.artifact_id, artifact.reference), describe_artifact(ctx, store, artifact))
+    return (*images, *artifacts.values())
 
 
 async def pull_image(
@@ -215,10 +246,13 @@ async def _carry_remove(ctx: Context, image_id: str, text: str) -> None:
 
 
 async def _remove_artifact(ctx: Context, text: str) -> None:
-    store = ctx.pulls.artifacts()
-    artifact = find_artifact(ctx, text)
-    if store is not None and artifact is not None:
-        await ctx.blocking.run(store.remove, artifact.reference or artifact.artifact_id)
+    found = find_artifact(ctx, text)
+    if found is None:
+        return
+    store, artifact = found
+    if store.read_only:
+        raise FailedPrecondition(f"artifact {artifact.artifact_id} is in the read-only store {store.path} and cannot be removed")
+    await ctx.blocking.run(store.remove, artifact.reference or artifact.artifact_id)
 
 
 async def _remove(ctx: Context, record: ImageRecord, names: list[str]) -> None:

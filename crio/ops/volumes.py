@@ -44,10 +44,10 @@ def source_of(ctx: Context, taken: Taken) -> ImageSource:
 
 
 def _artifact_parts(ctx: Context, name: str, sub_path: str, field: str) -> tuple[VolumePart, ...]:
-    store = ctx.pulls.artifacts()
-    artifact = images.find_artifact(ctx, name)
-    if store is None or artifact is None:
+    found = images.find_artifact(ctx, name)
+    if found is None:
         return ()
+    store, artifact = found
     files = [(file_name_of(layer), store.blob_path(layer.digest)) for layer in artifact.layers]
     wanted = tuple(VolumePart(path, title) for title, path in files if title.startswith(sub_path))
     if not wanted:

@@ -87,7 +87,7 @@ class RuntimeSettings:
     )
     additional_artifact_stores: tuple[str, ...] = setting(
         (),
-        "Read-only directories with OCI artifacts, searched before the store.",
+        "Read-only stores with OCI artifacts in their folder artifacts, searched before the own store.",
         Flag("additional-artifact-stores"),
         rule=ABSOLUTE_PATH,
     )

@@ -83,16 +83,17 @@ class ArtifactBlob:
 
 
 class ArtifactStore:
-    """Artifacts below ``path``; all methods but ``fetch`` block."""
+    """Artifacts below ``path``; all methods but ``fetch`` block. A ``read_only`` one is only looked into."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, read_only: bool = False) -> None:
+        self.path = path
+        self.read_only = read_only
         self._blobs = f"{path}/blobs/sha256"
         self._lock = LockFile(f"{path}/index.lock")
 
     def artifacts(self) -> tuple[Artifact, ...]:
         """All artifacts."""
-        if not os.path.exists(f"{self._path}/index.json"):
+        if not os.path.exists(f"{self.path}/index.json"):
             return ()
         return tuple(self._describe(entry) for entry in self._entries())
 
@@ -174,18 +175,18 @@ class ArtifactStore:
 
     def _entries(self) -> tuple[IndexEntry, ...]:
         try:
-            return parse_artifact_index(read_bounded_file(f"{self._path}/index.json"))
+            return parse_artifact_index(read_bounded_file(f"{self.path}/index.json"))
         except FileNotFoundError:
             return ()
 
     def _prepare(self) -> None:
         os.makedirs(self._blobs, mode=0o700, exist_ok=True)
         for name, content in (("oci-layout", LAYOUT), ("index.json", _EMPTY)):
-            if not os.path.exists(f"{self._path}/{name}"):
-                self._replace(f"{self._path}/{name}", content)
+            if not os.path.exists(f"{self.path}/{name}"):
+                self._replace(f"{self.path}/{name}", content)
 
     def _save(self, entries: tuple[IndexEntry, ...]) -> None:
-        self._replace(f"{self._path}/index.json", encode_artifact_index(entries))
+        self._replace(f"{self.path}/index.json", encode_artifact_index(entries))
 
     def _replace(self, path: str, content: bytes) -> None:
         fd, temporary = tempfile.mkstemp(prefix=".incoming-", dir=os.path.dirname(path))

@@ -50,14 +50,16 @@ class LazyPulls:
         checker, threads = self._judge
         await check_stored(checker, StoredSignatures(self._store, threads, image), asked, namespace)
 
-    def artifacts(self) -> ArtifactStore | None:
-        """The OCI artifacts beside the images, None as long as there are none."""
-        path = artifacts_directory(self._settings)
-        if not path or not os.path.exists(os.path.join(path, "index.json")):
-            return None
+    def artifact_stores(self) -> tuple[ArtifactStore, ...]:
+        """Where OCI artifacts are, in the order of the search: the read-only stores, then the one beside the images."""
+        own = artifacts_directory(self._settings)
+        others = [os.path.join(path, "artifacts") for path in self._settings.runtime.additional_artifact_stores] if own else []
+        found = [path for path in (*others, own) if path and os.path.exists(os.path.join(path, "index.json"))]
+        if not found:
+            return ()
         from crio.host.pull.artifacts import ArtifactStore
 
-        return ArtifactStore(path)
+        return tuple(ArtifactStore(path, read_only=path != own) for path in found)
 
     def active(self) -> tuple[PullProgress, ...]:
         """The pulls that are going on now."""

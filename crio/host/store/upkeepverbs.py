@@ -129,8 +129,9 @@ class UpkeepVerbs(ContainerVerbs):
         return _usage(path)
 
     def container_usage(self) -> FsUsage:
-        """Return the use of the file system that has the containers; the same one unless the image store is split."""
-        return _usage(self._parts.places.containers)
+        """Return the use of the file system that has the containers; the same answer unless the image store is split."""
+        places = self._parts.places
+        return _usage(places.containers if places.split else places.images)
 
     def wait_removed(self, timeout_s: float = REAP_WAIT_S) -> bool:
         """Wait until everything that was deleted is off the disk; False when that took too long."""

@@ -381,6 +381,9 @@ def test_17_images_in_a_store_of_their_own_are_found_there(
         together.cri.pull(ours)
         assert split.podman("run", "--rm", ours, "cat", "/etc/mark") == "17b\n"
         assert len(json.loads(pathlib.Path(elsewhere.root, "overlay-images/images.json").read_text())) == 2
+        usage = together.cri.image.ImageFsInfo(pb.ImageFsInfoRequest())
+        points = [one.fs_id.mountpoint for kind in (usage.image_filesystems, usage.container_filesystems) for one in kind]
+        assert points == [f"{elsewhere.root}/overlay-images", f"{peer.root}/overlay-containers"]
 
 
 def test_18_a_store_of_full_copies_is_shared_as_well(side: Side, elsewhere: Peer, tmp_path: pathlib.Path) -> None:

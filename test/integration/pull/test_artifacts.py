@@ -21,7 +21,8 @@ FILES = {"model.bin": b"weights" * 1000, "dir/readme.txt": b"read me"}
 REPOSITORY = "artifacts/thing"
 
 
-def _manifest(files: dict[str, bytes], kind: str = "application/vnd.example.thing") -> bytes:
+def artifact_manifest(files: dict[str, bytes], kind: str = "application/vnd.example.thing") -> bytes:
+    """The manifest of an artifact with these files."""
     layers = [
         {
             "mediaType": "application/octet-stream",
@@ -41,7 +42,7 @@ def place(bench: Bench, pusher: Pusher, proxy: FaultyRegistry) -> str:
     """An artifact in the real registry, its name at the proxy, and a place for artifacts."""
     for content in (EMPTY, *FILES.values()):
         pusher.blob(REPOSITORY, content)
-    pusher.manifest(REPOSITORY, "1", _manifest(FILES), OCI_MANIFEST)
+    pusher.manifest(REPOSITORY, "1", artifact_manifest(FILES), OCI_MANIFEST)
     bench.insecure(proxy.address)
     bench.options = replace(bench.options, artifacts_dir=str(bench.folder / "root" / "artifacts"))
     return f"{proxy.address}/{REPOSITORY}:1"
@@ -49,7 +50,7 @@ def place(bench: Bench, pusher: Pusher, proxy: FaultyRegistry) -> str:
 
 async def test_an_artifact_becomes_a_layout(bench: Bench, place: str) -> None:
     result = await bench.pull(place)
-    digest = digest_of(_manifest(FILES))
+    digest = digest_of(artifact_manifest(FILES))
     assert result.image_id == digest.partition(":")[2]
     folder = pathlib.Path(bench.options.artifacts_dir)
     index = json.loads((folder / "index.json").read_text())
@@ -68,7 +69,7 @@ async def test_an_artifact_becomes_a_layout(bench: Bench, place: str) -> None:
 async def test_removal_keeps_the_blobs_that_others_need(bench: Bench, pusher: Pusher, place: str) -> None:
     await bench.pull(place)
     few = {"model.bin": FILES["model.bin"]}
-    pusher.manifest(REPOSITORY, "2", _manifest(few), OCI_MANIFEST)
+    pusher.manifest(REPOSITORY, "2", artifact_manifest(few), OCI_MANIFEST)
     again = await bench.pull(place.removesuffix("1") + "2")
     assert again.bytes_fetched == 0
     store = ArtifactStore(bench.options.artifacts_dir)
@@ -76,7 +77,7 @@ async def test_removal_keeps_the_blobs_that_others_need(bench: Bench, pusher: Pu
     (left,) = store.artifacts()
     assert left.artifact_id == again.image_id
     names = {path.name for path in (pathlib.Path(bench.options.artifacts_dir) / "blobs" / "sha256").iterdir()}
-    wanted = (_manifest(few), EMPTY, FILES["model.bin"])
+    wanted = (artifact_manifest(few), EMPTY, FILES["model.bin"])
     assert names == {digest_of(content).partition(":")[2] for content in wanted}
     with pytest.raises(NotFound):
         store.remove(place)
