@@ -10,18 +10,21 @@ import json
 import os
 import pathlib
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from crio.core.errors import CriError
 from crio.core.image.errors import BadConfigFile, SignatureValidationFailed
 from test.integration.pull.kit import ACCEPT_ALL, Bench
+from test.support.faulty_registry import Answer, FaultyRegistry
 from test.support.registry import RunningRegistry
 from test.support.smallimages import OCI_MANIFEST, Pusher, digest_of, image_of, layer_of
 
@@ -120,8 +123,8 @@ def signers() -> object:
     shutil.rmtree(home)
 
 
-def _place(bench: Bench, name: str, *signatures: bytes) -> None:
-    """Puts signatures into a lookaside folder and points registries.d to it."""
+def _place(bench: Bench, name: str, *signatures: bytes, base: str = "") -> None:
+    """Puts signatures into a lookaside folder and points registries.d to it, or to where ``base`` says."""
     digest = IMAGE.digest.replace(":", "=")
     path = name.partition("/")[2].partition(":")[0]
     folder = bench.folder / "lookaside" / f"{path}@{digest}"
@@ -130,7 +133,7 @@ def _place(bench: Bench, name: str, *signatures: bytes) -> None:
         (folder / f"signature-{number}").write_bytes(signature)
     conf = bench.folder / "registries.d"
     conf.mkdir()
-    (conf / "default.yaml").write_text(f"default-docker:\n  lookaside: file://{bench.folder}/lookaside\n")
+    (conf / "default.yaml").write_text(f"default-docker:\n  lookaside: {base or f'file://{bench.folder}/lookaside'}\n")
 
 
 def _signed_by(signer: Signer, identity: Mapping[str, str] | None = None) -> object:
@@ -153,6 +156,35 @@ async def test_a_simple_signature_lets_the_image_in_and_is_kept(bench: Bench, na
     record = bench.store.image(result.image_id)
     assert record is not None
     assert any("signature" in key for key in record.big_data_names)
+
+
+async def test_signatures_come_over_http_until_one_is_missing(
+    bench: Bench, name: str, signers: list[Signer], proxy: FaultyRegistry
+) -> None:
+    good, other = signers
+    _place(bench, name, base=f"http://{proxy.address}/look")
+    digest = IMAGE.digest.replace(":", "=")
+    for number, signer in ((1, other), (2, good), (4, good)):
+        proxy.on(f"/look/trust/image@{digest}/signature-{number}", Answer(200, body=signer.sign(_payload(SIMPLE, name))), 0)
+    proxy.on("signature-3", Answer(404), 0)
+    bench.policy(_signed_by(good))
+    await bench.pull(name)
+    assert [seen.path[-1] for seen in proxy.asked("signature-")] == ["1", "2", "3"]
+    proxy.rules.clear()
+    proxy.on("signature-", Answer(503), 0)
+    with pytest.raises(CriError, match=r"reading signature .*503"):
+        await bench.pull(name)
+
+
+async def test_a_key_that_has_expired_signs_nothing(bench: Bench, name: str, signers: list[Signer]) -> None:
+    past = ("--faked-system-time", "20200101T000000!")
+    old = Signer(signers[0].home, "old@example.test")
+    old._gpg(*past, "--quick-generate-key", old.mail, "ed25519", "sign", "1d")
+    _place(bench, name, old._gpg(*past, "--local-user", old.mail, "--sign", stdin=_payload(SIMPLE, name)))
+    bench.policy(_signed_by(old))
+    with pytest.raises(SignatureValidationFailed, match=r"(?i)expired|EXPKEY"):
+        await bench.pull(name)
+    bench.assert_empty()
 
 
 BAD_SIMPLE = {
@@ -234,7 +266,9 @@ def _rekor(log: ec.EllipticCurvePrivateKey, payload: bytes, signature: bytes, pe
     return json.dumps({"SignedEntryTimestamp": _b64(_sign(log, canonical)), "Payload": entry})
 
 
+EllipticKey = ec.EllipticCurvePrivateKey
 KEY, OTHER, LOG = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+RSA, EDWARDS = rsa.generate_private_key(65537, 2048), ed25519.Ed25519PrivateKey.generate()
 
 
 async def test_a_sigstore_key_lets_the_image_in(bench: Bench, pusher: Pusher, name: str) -> None:
@@ -242,6 +276,48 @@ async def test_a_sigstore_key_lets_the_image_in(bench: Bench, pusher: Pusher, na
     Attachment(pusher, bench).push(payload, {"dev.cosignproject.cosign/signature": _b64(_sign(KEY, payload))})
     bench.policy({"default": [{"type": "sigstoreSigned", "keyDatas": [_b64(_pem(OTHER)), _b64(_pem(KEY))]}]})
     await bench.pull(name)
+
+
+OTHER_KINDS = {
+    "RSA": (RSA, lambda data: RSA.sign(data, padding.PKCS1v15(), SHA256())),
+    "Ed25519": (EDWARDS, EDWARDS.sign),
+}
+
+
+@pytest.mark.parametrize(("key", "sign"), OTHER_KINDS.values(), ids=OTHER_KINDS)
+async def test_a_sigstore_key_may_be_of_another_kind(
+    bench: Bench, pusher: Pusher, name: str, key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, sign: Callable[[bytes], bytes]
+) -> None:
+    payload = _payload(COSIGN, name)
+    Attachment(pusher, bench).push(payload, {"dev.cosignproject.cosign/signature": _b64(sign(payload))})
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    bench.policy({"default": [{"type": "sigstoreSigned", "keyData": _b64(pem)}]})
+    await bench.pull(name)
+
+
+LOGGED = {
+    "all is well": (LOG, KEY, b"", None),
+    "a log that the policy does not know": (OTHER, KEY, b"", "signed by none of the keys"),
+    "an entry for another key": (LOG, OTHER, b"", "for another key"),
+    "an entry about another payload": (LOG, KEY, b" ", "about another signature"),
+}
+
+
+@pytest.mark.parametrize(("log", "logged_key", "more", "says"), LOGGED.values(), ids=LOGGED)
+async def test_a_key_may_have_to_be_logged(
+    bench: Bench, pusher: Pusher, name: str, log: EllipticKey, logged_key: EllipticKey, more: bytes, says: str | None
+) -> None:
+    payload = _payload(COSIGN, name)
+    signature = _sign(KEY, payload)
+    bundle = _rekor(log, payload + more, signature, _pem(logged_key), int(time.time()))
+    annotations = {"dev.cosignproject.cosign/signature": _b64(signature), "dev.sigstore.cosign/bundle": bundle}
+    Attachment(pusher, bench).push(payload, annotations)
+    bench.policy({"default": [{"type": "sigstoreSigned", "keyData": _b64(_pem(KEY)), "rekorPublicKeyData": _b64(_pem(LOG))}]})
+    if says is None:
+        await bench.pull(name)
+    else:
+        with pytest.raises(SignatureValidationFailed, match=says):
+            await bench.pull(name)
 
 
 BAD_SIGSTORE = {
@@ -270,18 +346,18 @@ class Authority:
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
 
-    def issue(self, key: ec.EllipticCurvePrivateKey, mail: str, issuer: str) -> bytes:
-        """A short-lived code signing certificate, in PEM."""
-        now = datetime.datetime.now(datetime.UTC)
+    def issue(self, key: EllipticKey, mail: str, issuer: str = "", ends_in_hours: int = -1) -> bytes:
+        """A code signing certificate of an hour, in PEM, for a mail address and the host ``signer.test``."""
+        end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=ends_in_hours)
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([]))
             .issuer_name(self.certificate.subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=2))
-            .not_valid_after(now - datetime.timedelta(hours=1))
-            .add_extension(x509.SubjectAlternativeName([x509.RFC822Name(mail)]), critical=True)
+            .not_valid_before(end - datetime.timedelta(hours=1))
+            .not_valid_after(end)
+            .add_extension(x509.SubjectAlternativeName([x509.RFC822Name(mail), x509.DNSName("signer.test")]), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
             .add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1"), issuer.encode()), critical=False)
         )
@@ -339,6 +415,33 @@ async def test_a_short_lived_certificate(
         "subjectEmail": "a@example.test",
     }
     bench.policy({"default": [{"type": "sigstoreSigned", "fulcio": fulcio, "rekorPublicKeyData": _b64(_pem(LOG))}]})
+    if says is None:
+        await bench.pull(name)
+    else:
+        with pytest.raises(SignatureValidationFailed, match=says):
+            await bench.pull(name)
+
+
+PKI = {
+    "for a mail address": (TRUSTED, {"subjectEmail": "a@example.test"}, 1, None),
+    "for a host": (TRUSTED, {"subjectHostname": "signer.test"}, 1, None),
+    "for another mail address": (TRUSTED, {"subjectEmail": "b@example.test"}, 1, "not for 'b@example.test'"),
+    "for another host": (TRUSTED, {"subjectHostname": "evil.test"}, 1, "not for host 'evil.test'"),
+    "of another authority": (STRANGER, {"subjectEmail": "a@example.test"}, 1, "does not lead to an authority"),
+    "that has ended": (TRUSTED, {"subjectEmail": "a@example.test"}, -1, "does not lead to an authority"),
+}
+
+
+@pytest.mark.parametrize(("authority", "subject", "ends_in_hours", "says"), PKI.values(), ids=PKI)
+async def test_a_certificate_of_an_own_authority(
+    bench: Bench, pusher: Pusher, name: str, authority: Authority, subject: Mapping[str, str], ends_in_hours: int, says: str | None
+) -> None:
+    payload = _payload(COSIGN, name)
+    leaf = authority.issue(KEY, "a@example.test", ends_in_hours=ends_in_hours).decode()
+    annotations = {"dev.cosignproject.cosign/signature": _b64(_sign(KEY, payload)), "dev.sigstore.cosign/certificate": leaf}
+    Attachment(pusher, bench).push(payload, annotations)
+    roots = _b64(TRUSTED.certificate.public_bytes(Encoding.PEM))
+    bench.policy({"default": [{"type": "sigstoreSigned", "pki": {"caRootsData": roots, **subject}}]})
     if says is None:
         await bench.pull(name)
     else:
