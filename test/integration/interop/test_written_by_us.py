@@ -20,6 +20,7 @@ from dataclasses import replace
 import pytest
 
 from crio.core.errors import CriError
+from crio.core.image.errors import SignatureValidationFailed
 from crio.host.store import ContainerCreate, IdMap, InUse, StoreOptions, open_store
 from test.integration.interop.kit import Peer, Side, base, diff_ids, layer, mark, runnable, verified, write_dir
 from test.integration.pull.kit import open_bench
@@ -367,6 +368,30 @@ def test_62_a_signature_that_we_stored_is_copied_out_with_the_image(side: Side, 
     side.pull(name)
     side.peer.skopeo("copy", side.peer.reference(name), f"dir:{tmp_path}/out")
     assert (tmp_path / "out/signature-1").read_bytes() == signature
+    assert (tmp_path / "out/manifest.json").read_bytes() == image.manifest
+    side.sound()
+
+
+@pytest.mark.parametrize("tools", ["new"], indirect=True)
+def test_105_a_sigstore_signature_of_skopeo_lets_the_image_in_and_another_key_does_not(side: Side, tmp_path: pathlib.Path) -> None:
+    image = image_of((plain(base()), plain(mark("105"))))
+    (tmp_path / "passphrase").write_text("open\n")
+    for key in ("own", "other"):
+        side.peer.skopeo("generate-sigstore-key", "--output-prefix", f"{tmp_path}/{key}", "--passphrase-file", f"{tmp_path}/passphrase")
+    folder = side.bench.folder / "registries.d"
+    folder.mkdir()
+    (folder / "default.yaml").write_text("default-docker:\n  use-sigstore-attachments: true\n")
+    name = f"{side.registry}/i105:1"
+    signing = ("--sign-by-sigstore-private-key", f"{tmp_path}/own.private", "--sign-passphrase-file", f"{tmp_path}/passphrase")
+    source = write_dir(image, tmp_path / "dir")
+    side.peer.skopeo("--registries.d", str(folder), "copy", "--quiet", "--preserve-digests", *signing, source, f"docker://{name}")
+    side.bench.policy({"default": [{"type": "sigstoreSigned", "keyPath": f"{tmp_path}/other.pub"}]})
+    with pytest.raises(SignatureValidationFailed, match="none of the keys"):
+        side.pull(name)
+    side.bench.policy({"default": [{"type": "sigstoreSigned", "keyPath": f"{tmp_path}/own.pub"}]})
+    side.pull(name)
+    side.peer.skopeo("copy", side.peer.reference(name), f"dir:{tmp_path}/out")
+    assert (tmp_path / "out/signature-1").read_bytes().startswith(b"\0sigstore-json\n")
     assert (tmp_path / "out/manifest.json").read_bytes() == image.manifest
     side.sound()
 
