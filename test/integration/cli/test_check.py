@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pathlib
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
 from crio.cri import api_pb2 as pb
 from test.images.catalog import BUSYBOX, WEB
+from test.integration.cri import cgroups
+from test.integration.cri.kit import Pods
+from test.integration.interop.kit import generation, make_peer
+from test.support import leaks
 from test.support.cri import Cri
-from test.support.daemon import BIN, Daemon
+from test.support.daemon import BIN, Daemon, Options, running
+from test.support.registry import RunningRegistry
 
 TIMEOUT_S = 120
 
@@ -72,6 +78,59 @@ def test_repair_fetches_the_broken_layer_again_and_only_that_one(stopped: Daemon
 def test_wipe_does_nothing_when_the_version_is_the_same(stopped: Daemon) -> None:
     done = crio(stopped, "wipe")
     assert (done.returncode, done.stdout) == (0, "nothing to wipe: the version is the same and the node did not reboot\n")
+
+
+@pytest.fixture
+def upgradable(registry: RunningRegistry, tmp_path: pathlib.Path) -> Iterator[Daemon]:
+    """A daemon that keeps its version over reboots, with the cgroup of its pods."""
+    tables = {"crio": {"version_file_persist": str(tmp_path / "version")}}
+    with running(Options(registries_conf=registry.registries_conf(), tables=tables)) as daemon:
+        cgroups.make_parent(daemon.layout.cgroup_parent)
+        yield daemon
+        cgroups.remove_parent(daemon.layout.cgroup_parent)
+
+
+def used_and_stopped(daemon: Daemon, image: str, logs: pathlib.Path) -> list[str]:
+    """Run a pod with a container, end both and the daemon, and take their cgroups as a reboot would; returns their ids."""
+    with Cri(daemon.socket) as client:
+        client.pull(image)
+        pod = Pods(client, logs, daemon.layout.cgroup_parent).run()
+        container = pod.start(image={"image": image})
+        container.stop(0)
+        pod.stop()
+    daemon.stop()
+    for folder in leaks.CGROUPS.glob(f"*{daemon.layout.cgroup_parent}/crio-*"):
+        folder.rmdir()
+    return sorted([pod.id, container.id])
+
+
+def test_wipe_takes_what_is_ours_after_a_reboot_and_our_images_after_an_upgrade(
+    upgradable: Daemon, registry: RunningRegistry, tmp_path: pathlib.Path
+) -> None:
+    root = upgradable.layout.root
+    podman = make_peer(generation("old"), tmp_path, registry.address, f"{root}/store", f"{root}/run/store")
+    with Cri(upgradable.socket) as client:
+        client.pull(WEB)
+    used = used_and_stopped(upgradable, BUSYBOX, tmp_path / "logs")
+    theirs = podman.podman("create", WEB, "true").strip()
+    (root / "run/version").unlink()
+    done = crio(upgradable, "wipe")
+    assert done.returncode == 0, done.stderr
+    assert sorted(line.removeprefix("removed container ") for line in done.stdout.splitlines()) == used
+    assert {BUSYBOX, WEB} <= {name for _, name in podman.images()}
+    upgradable.start()
+    with Cri(upgradable.socket) as client:
+        assert list(client.runtime.ListPodSandbox(pb.ListPodSandboxRequest()).items) == []
+        assert list(client.runtime.ListContainers(pb.ListContainersRequest()).containers) == []
+    used_and_stopped(upgradable, BUSYBOX, tmp_path / "logs")
+    (tmp_path / "version").write_text('"0.0.1"')
+    done = crio(upgradable, "wipe")
+    assert (done.returncode, done.stdout.count("removed container"), "removed image" in done.stdout) == (0, 2, True), done.stderr
+    # An image that no container of ours used is not ours to take, nor is podman's container.
+    names = {name for _, name in podman.images()}
+    assert (BUSYBOX in names, WEB in names) == (False, True)
+    assert theirs[:12] in podman.podman("ps", "--all")
+    podman.podman("rm", theirs)
 
 
 def test_wipe_refuses_beside_a_running_daemon(own_daemon: Daemon) -> None:
