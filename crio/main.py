@@ -82,15 +82,16 @@ def find_program(name: str, configured: str = "", *, private: bool = False) -> s
     return found
 
 
-def store_options(settings: Settings) -> StoreOptions:
-    """Where the store is, from the ``[crio]`` table."""
-    root = settings.root
+def store_options(loaded: LoadedSettings) -> StoreOptions:
+    """Where the store is, from the ``[crio]`` table and storage.conf."""
+    root = loaded.require().root
     return StoreOptions(
         root=root.root,
         runroot=root.runroot,
         driver=root.storage_driver or "overlay",
         options=root.storage_option,
         imagestore=root.imagestore,
+        transient=loaded.storage_conf.transient_store,
     )
 
 
@@ -171,7 +172,7 @@ async def make_context(start: Start, settings: Settings, group: asyncio.TaskGrou
         stack.callback(os.close, lock_fd)
     blocking = Blocking()
     stack.callback(blocking.close)
-    store = await blocking.run(open_store, store_options(settings))
+    store = await blocking.run(open_store, store_options(start.loaded))
     stack.callback(store.shutdown)
     systemd = _systemd_cgroups(start.loaded, facts)
     handlers = await probe_handlers(

@@ -21,8 +21,9 @@ def run_check(line: CommandLine, environ: Mapping[str, str]) -> int:
     """Print what is found; the exit code is 0 when nothing is wrong or everything was mended."""
     if line.options["host"] is True:
         return _check_host()
-    settings = load_settings(line.config_sources(environ)).require()
-    store = open_store(store_options(settings))
+    loaded = load_settings(line.config_sources(environ))
+    settings = loaded.require()
+    store = open_store(store_options(loaded))
     try:
         findings = _relevant(store, quick=line.options["quick"] is True)
         for finding in findings:

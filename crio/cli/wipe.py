@@ -39,13 +39,14 @@ def version_changed(path: str, current: str = __version__) -> bool:
 
 def run_wipe(line: CommandLine, environ: Mapping[str, str]) -> int:
     """Wipe what the version files say, or everything of ours with ``--force``; raises AlreadyExists beside a running daemon."""
-    settings = load_settings(line.config_sources(environ)).require()
+    loaded = load_settings(line.config_sources(environ))
+    settings = loaded.require()
     force = line.options["force"] is True
     wipe_images = force or version_changed(settings.root.version_file_persist)
     if not (force or wipe_images or version_changed(settings.root.version_file)):
         print("nothing to wipe: the version is the same and the node did not reboot")
         return 0
-    store = open_store(store_options(settings))
+    store = open_store(store_options(loaded))
     lock_fd = hold_lock(os.path.join(settings.root.root, "crio.lock"), f"the store {settings.root.root}")
     try:
         return _wipe(store, images_too=wipe_images)

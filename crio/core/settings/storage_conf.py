@@ -38,6 +38,7 @@ class StorageConf:
     driver: str = ""
     driver_options: tuple[str, ...] = ()
     pull_options: Mapping[str, str] = dataclasses.field(default_factory=lambda: _NO_OPTIONS)
+    transient_store: bool = False
 
     def assignments(self) -> list[Assignment]:
         """The same as settings of ``[crio]``."""
@@ -82,6 +83,7 @@ def read_storage_conf(document: Mapping[str, object], environ: Mapping[str, str]
         driver=driver,
         driver_options=driver_options,
         pull_options=MappingProxyType({key: describe(value) for key, value in pull_options.items()}),
+        transient_store=_truth(storage, ("storage", "transient_store"), findings),
     )
     return conf, tuple(findings)
 
@@ -131,6 +133,14 @@ def _text(parent: Mapping[str, object], path: Path, findings: list[Finding]) -> 
         return value
     findings.append(_refused(path, value, "a string in quotes"))
     return ""
+
+
+def _truth(parent: Mapping[str, object], path: Path, findings: list[Finding]) -> bool:
+    value = parent.get(path[-1], False)
+    if isinstance(value, bool):
+        return value
+    findings.append(_refused(path, value, "true or false"))
+    return False
 
 
 def _expand(text: str, environ: Mapping[str, str]) -> str:

@@ -35,13 +35,15 @@ class ContainerVerbs(ImageVerbs):
         if not is_id(create.id):
             raise InvalidArgument(f"container id is {create.id!r}, expected 64 hex digits")
         parts = self._parts
+        if parts.options.transient:
+            create = replace(create, volatile=True)
         with contextlib.ExitStack() as stack:
             layers = stack.enter_context(parts.layers.writing())
             stack.enter_context(parts.images.reading())
             parent = self._top_layer(create.image_id)
             containers = stack.enter_context(parts.containers.writing())
             _refuse_taken(create, containers.table, layers.table)
-            source = VOLATILE if create.volatile and not parts.options.stable_records else STABLE
+            source = VOLATILE if parts.options.transient or (create.volatile and not parts.options.stable_records) else STABLE
             layer = _layer_of(create, parent) if create.layer_needed else None
             undo = stack.enter_context(contextlib.ExitStack())
             if layer is not None:

@@ -16,6 +16,9 @@ class StoreOptions:
     oldest generation (podman 4.3) do not read the volatile files: they would remove an image under a running container, and when
     they end they unmount the driver's home with every mount below that they do not know. Newer tools read both. Switching it off
     saves two fsyncs per container on machines that have none of the old tools and neither ext4 nor btrfs.
+
+    ``transient`` is ``transient_store`` of storage.conf: every container is volatile, and the volatile records and the lock of the
+    containers are in the run root, where the other tools then have them, too. A reboot takes all containers.
     """
 
     root: str
@@ -25,6 +28,7 @@ class StoreOptions:
     imagestore: str = ""
     additional_stores: tuple[str, ...] = ()
     stable_records: bool = True
+    transient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

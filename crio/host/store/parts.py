@@ -56,6 +56,7 @@ class Places:
     runroot: str
     image_root: str
     driver: str
+    transient: bool = False
 
     @property
     def split(self) -> bool:
@@ -79,6 +80,16 @@ class Places:
     def containers(self) -> str:
         """The directory of container records and their data."""
         return f"{self.root}/{self.driver}-containers"
+
+    @property
+    def volatile_layers(self) -> str:
+        """The directory of the records of layers that a reboot may lose."""
+        return self.run_layers if self.transient else self.layers(self.root)
+
+    @property
+    def volatile_containers(self) -> str:
+        """The directory of the lock of all container records, and of those that a reboot may lose."""
+        return self.run_containers if self.transient else self.containers
 
     @property
     def run_layers(self) -> str:
@@ -123,7 +134,7 @@ class Parts:
         self.options = options
         self.driver_options: DriverOptions = parse_driver_options(options.options, options.driver)
         image_root = options.imagestore or options.root
-        self.places = Places(options.root, options.runroot, image_root, options.driver)
+        self.places = Places(options.root, options.runroot, image_root, options.driver, options.transient)
         if options.imagestore and os.path.realpath(options.imagestore) == os.path.realpath(options.root):
             raise InvalidArgument(f"imagestore is {options.imagestore!r}, expected another directory than the root")
         self.make_tree()
@@ -137,13 +148,13 @@ class Parts:
         self.mounts = MountCounts(self.places.run_layers)
         self._ordered = renames_are_ordered(options.root)
         self.layers = self._layer_index()
-        images, containers = self.places.images, self.places.containers
+        images, containers, volatile = self.places.images, self.places.containers, self.places.volatile_containers
         self.images: ImageIndex = Index([LockFile(f"{images}/images.lock")], [IndexFile(f"{images}/images.json")], _IMAGES)
         self.containers: ContainerIndex = Index(
-            [LockFile(f"{containers}/containers.lock")],
+            [LockFile(f"{volatile}/containers.lock")],
             [
                 IndexFile(f"{containers}/containers.json", ordered=self._ordered),
-                IndexFile(f"{containers}/volatile-containers.json", durable=False),
+                IndexFile(f"{volatile}/volatile-containers.json", durable=False),
             ],
             _CONTAINERS,
         )
@@ -222,7 +233,10 @@ class Parts:
         places = self.places
         own = places.layers(places.root)
         locks = [LockFile(f"{own}/layers.lock")]
-        files = [IndexFile(f"{own}/layers.json", ordered=self._ordered), IndexFile(f"{own}/volatile-layers.json", durable=False)]
+        files = [
+            IndexFile(f"{own}/layers.json", ordered=self._ordered),
+            IndexFile(f"{places.volatile_layers}/volatile-layers.json", durable=False),
+        ]
         if places.split:
             image = places.layers(places.image_root)
             locks.append(LockFile(f"{image}/layers.lock"))

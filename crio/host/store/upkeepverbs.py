@@ -56,7 +56,9 @@ class UpkeepVerbs(ContainerVerbs):
                     parts.reaper.submit(parts.area(folder).set_aside(f"{folder}/{name}"))
                     found.append(f"{folder}/{name}")
             # Whoever writes a record holds its lock until the rename, and all locks are held here.
-            for folder in {*map(parts.layers_path_of, (STABLE, parts.image_source)), parts.places.images, parts.places.containers}:
+            places = parts.places
+            folders = {*map(parts.layers_path_of, (STABLE, parts.image_source)), places.images, places.containers}
+            for folder in folders | {places.volatile_layers, places.volatile_containers}:
                 for path in sorted(_unfinished_in(folder)):
                     os.unlink(path)
                     found.append(path)

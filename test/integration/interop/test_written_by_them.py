@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import bz2
+import dataclasses
 import gzip
 import json
 import lzma
 import os
 import pathlib
+import shutil
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +17,8 @@ from typing import Any
 import pytest
 
 from crio.cri import api_pb2 as pb
-from crio.host.store import ContainerCreate, StoreOptions, open_store
-from test.integration.interop.conftest import new_together
+from crio.host.store import ContainerCreate, InUse, StoreOptions, open_store
+from test.integration.interop.conftest import detach_below, new_together
 from test.integration.interop.kit import Generation, Peer, Side, Together, base, diff_ids, edit, layer, make_peer, runnable, write_dir
 from test.support.registry import RunningRegistry
 from test.support.smallimages import OCI_INDEX, ImageWish, Pusher, SmallImage, image_of, index_of
@@ -384,6 +386,38 @@ def test_17_images_in_a_store_of_their_own_are_found_there(
         usage = together.cri.image.ImageFsInfo(pb.ImageFsInfoRequest())
         points = [one.fs_id.mountpoint for kind in (usage.image_filesystems, usage.container_filesystems) for one in kind]
         assert points == [f"{elsewhere.root}/overlay-images", f"{peer.root}/overlay-containers"]
+
+
+@pytest.mark.parametrize("tools", ["new"], indirect=True)
+def test_17_containers_of_a_transient_store_are_seen_by_both_and_gone_after_a_reboot(elsewhere: Peer, tmp_path: pathlib.Path) -> None:
+    peer = dataclasses.replace(elsewhere, more=("--transient-store",))
+    peer.copy_in(write_dir(runnable("17t"), tmp_path / "dir"), "localhost/i17:1")
+    options = StoreOptions(peer.root, peer.runroot, transient=True)
+    store = open_store(options)
+    image = store.find_image("localhost/i17:1")
+    assert image is not None
+    theirs = peer.podman("create", "localhost/i17:1", "cat", "/etc/mark").strip()
+    ours = os.urandom(32).hex()
+    store.create_container(ContainerCreate(ours, ("ours",), image.id, "{}", volatile=False))
+    assert {one.id for one in store.containers()} == {theirs, ours}
+    assert ours[:12] in peer.podman("ps", "--all", "--external")
+    assert pathlib.Path(store.mount(ours), "etc/mark").read_text() == "17t\n"
+    with pytest.raises(InUse, match="is used by container"):
+        store.delete_image(image.id)
+    assert peer.podman("start", "--attach", theirs) == "17t\n"
+    assert store.check(quick=False) == ()
+    store.unmount(ours)
+    store.shutdown()
+    for place in (f"{peer.root}/overlay-containers", f"{peer.root}/overlay-layers"):
+        assert ours not in "".join(path.read_text() for path in pathlib.Path(place).glob("*.json"))
+    detach_below(peer.runroot)
+    shutil.rmtree(peer.runroot)
+    store = open_store(options)
+    assert store.containers() == ()
+    # What the lost containers had written is left over then, and nobody's.
+    assert [path for path in store.garbage_collect() if path.startswith(f"{peer.root}/overlay/")] != []
+    assert store.check(quick=False) == ()
+    store.shutdown()
 
 
 def test_18_a_store_of_full_copies_is_shared_as_well(side: Side, elsewhere: Peer, tmp_path: pathlib.Path) -> None:

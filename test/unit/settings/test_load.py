@@ -199,6 +199,7 @@ STORAGE: dict[str, tuple[dict[str, object], dict[str, str], dict[str, object]]] 
         {},
         {"pull_options": {"enable_partial_images": "true", "use_hard_links": "false"}},
     ),
+    "a store that forgets": ({"transient_store": True}, {}, {"transient_store": True}),
     "a variable that is not set": ({"graphroot": "/a/$NOPE"}, {}, {"graphroot": "/a/$NOPE"}),
 }
 
@@ -211,6 +212,7 @@ def test_storage_conf_is_understood(case: str) -> None:
     for name in ("graphroot", "runroot", "imagestore", "driver", "driver_options", "pull_options"):
         empty: object = {} if name == "pull_options" else () if name == "driver_options" else ""
         assert getattr(conf, name) == expected.get(name, empty)
+    assert conf.transient_store == expected.get("transient_store", False)
 
 
 BAD_STORAGE: dict[str, tuple[Mapping[str, object], str]] = {
@@ -218,6 +220,10 @@ BAD_STORAGE: dict[str, tuple[Mapping[str, object], str]] = {
     "a number for a path": (
         {"storage": {"graphroot": 1}},
         'storage.graphroot: bad value "1", expected a string in quotes',
+    ),
+    "a text for a truth": (
+        {"storage": {"transient_store": "yes"}},
+        'storage.transient_store: bad value "yes", expected true or false',
     ),
     "a text for stores": (
         {"storage": {"options": {"additionalimagestores": "/x"}}},
