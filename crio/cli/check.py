@@ -12,6 +12,7 @@ from crio.core.errors import CriError, FailedPrecondition
 from crio.core.settings.values import Settings
 from crio.core.storage.findings import Finding, Kind
 from crio.host.config.load import load_settings
+from crio.host.registry.conffiles import RegistriesFiles
 from crio.host.store import open_store
 from crio.host.store.port import StorePort
 from crio.main import find_program, store_options
@@ -36,7 +37,8 @@ def run_check(line: CommandLine, environ: Mapping[str, str]) -> int:
             words = ", ".join(f"{counts[kind]} {kind.value} errors" for kind in Kind if counts[kind])
             print(f"{words}: run again with --repair to mend them")
             return 1
-        return _repair(store, findings, settings, line)
+        _mend_layers(store, findings, settings, registries_files(line, environ))
+        return _repair(store, settings, line)
     finally:
         store.shutdown()
 
@@ -45,8 +47,7 @@ def _relevant(store: StorePort, *, quick: bool) -> tuple[Finding, ...]:
     return tuple(finding for finding in store.check(quick) if finding.fatal)
 
 
-def _repair(store: StorePort, findings: Sequence[Finding], settings: Settings, line: CommandLine) -> int:
-    _mend_layers(store, findings, settings, line)
+def _repair(store: StorePort, settings: Settings, line: CommandLine) -> int:
     quick = line.options["quick"] is True
     force = line.options["force"] is True
     left = _relevant(store, quick=quick)
@@ -63,7 +64,7 @@ def _repair(store: StorePort, findings: Sequence[Finding], settings: Settings, l
     return 1
 
 
-def _mend_layers(store: StorePort, findings: Sequence[Finding], settings: Settings, line: CommandLine) -> None:
+def _mend_layers(store: StorePort, findings: Sequence[Finding], settings: Settings, files: RegistriesFiles) -> None:
     """Fetch each damaged layer again, and only those; what cannot be had is left for the repair to remove."""
     damaged = sorted({finding.id for finding in findings if finding.kind is Kind.LAYER and store.layer(finding.id) is not None})
     if not damaged:
@@ -71,7 +72,7 @@ def _mend_layers(store: StorePort, findings: Sequence[Finding], settings: Settin
     from crio.host.pull.lazy import pull_options
     from crio.host.pull.mend import mend_layer
 
-    options = pull_options(settings, registries_files(line), find_program("unpack", private=True))
+    options = pull_options(settings, files, find_program("unpack", private=True))
     for layer_id in damaged:
         try:
             print(asyncio.run(mend_layer(store, options, layer_id)))

@@ -58,7 +58,7 @@ def _daemon(line: CommandLine, environ: Mapping[str, str]) -> int:
     )
     os.umask(0o022)
     _announce(line, loaded, version_line())
-    start = Start(loaded, registries_files(line), load, lambda found: render(found.settings, Style.BARE))
+    start = Start(loaded, registries_files(line, environ), load, lambda found: render(found.settings, Style.BARE))
     try:
         return asyncio.run(serve(start))
     except BaseExceptionGroup as group:

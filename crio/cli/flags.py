@@ -8,6 +8,7 @@ flags are looked up first, then the global ones. Everything is generated from th
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,12 +97,19 @@ def parse_command_line(argv: Sequence[str], environ: Mapping[str, str]) -> Comma
     )
 
 
-def registries_files(line: CommandLine) -> RegistriesFiles:
-    """Where registries.conf and its drop-ins are, as the command line says or in their usual places."""
-    from crio.host.registry.conffiles import RegistriesFiles
+def registries_files(line: CommandLine, environ: Mapping[str, str]) -> RegistriesFiles:
+    """Where registries.conf and its drop-ins are, as the command line says or in their usual places.
 
-    usual = RegistriesFiles()
-    return RegistriesFiles(line.process.registries_conf or usual.conf, line.process.registries_conf_dir or usual.conf_dir)
+    A directory of drop-ins on the command line is the only one.
+    """
+    from crio.host.registry.conffiles import usual_registries_files
+
+    usual, asked = usual_registries_files(environ), line.process
+    if asked.registries_conf:
+        usual = dataclasses.replace(usual, conf=asked.registries_conf)
+    if asked.registries_conf_dir:
+        usual = dataclasses.replace(usual, conf_dir=asked.registries_conf_dir, user_conf_dir="")
+    return usual
 
 
 @functools.cache

@@ -5,6 +5,7 @@ The HTTP client alone costs more memory than all of an idle daemon's state, and 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -86,8 +87,11 @@ def artifacts_directory(settings: Settings) -> str:
 def trust_options(settings: Settings) -> TrustOptions:
     """Where trust is written down, as the settings say."""
     from crio.host.pull.options import TrustOptions
+    from crio.host.registry.conffiles import user_folder
 
-    return TrustOptions(policy=settings.image.signature_policy, policy_dir=settings.image.signature_policy_dir)
+    usual = TrustOptions(policy=settings.image.signature_policy, policy_dir=settings.image.signature_policy_dir)
+    own = os.path.join(user_folder(os.environ), "registries.d")
+    return dataclasses.replace(usual, registries_d=(own,)) if os.path.isdir(own) else usual
 
 
 def pull_engine(store: PullStore, settings: Settings, files: RegistriesFiles, unpack_program: str) -> PullEngine:
@@ -103,11 +107,12 @@ def pull_options(settings: Settings, files: RegistriesFiles, unpack_program: str
 
     from crio.core.image.registries import ShortNameMode
     from crio.host.pull.options import PullOptions
+    from crio.host.registry.conffiles import user_folder
     from crio.host.registry.credentials import AuthOptions, default_auth_files
     from crio.host.registry.options import WebOptions
 
     image = settings.image
-    certs = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
+    certs = (Path(user_folder(os.environ), "certs.d"), Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
     stall_s = image.pull_progress_timeout.total_seconds()
     return PullOptions(
         unpack_program=unpack_program,

@@ -21,11 +21,23 @@ RECORDED_ALIASES = "/var/cache/containers/short-name-aliases.conf"
 
 @dataclass(frozen=True, slots=True)
 class RegistriesFiles:
-    """Where the configuration is. An empty ``conf`` or ``conf_dir`` means that part is not read."""
+    """Where the configuration is, the user's drop-ins last. What is empty is not read."""
 
     conf: str = SYSTEM_CONF
     conf_dir: str = SYSTEM_CONF_DIR
     aliases: str = RECORDED_ALIASES
+    user_conf_dir: str = ""
+
+
+def user_folder(environ: Mapping[str, str]) -> str:
+    """Where the user that the daemon runs as keeps the configuration of containers. Without HOME root is meant."""
+    return os.path.join(environ.get("HOME") or "/root", ".config/containers")
+
+
+def usual_registries_files(environ: Mapping[str, str]) -> RegistriesFiles:
+    """The usual places: the user's file replaces the system's, the user's drop-ins come on top of the system's."""
+    own = os.path.join(user_folder(environ), "registries.conf")
+    return RegistriesFiles(conf=own if os.path.exists(own) else SYSTEM_CONF, user_conf_dir=f"{own}.d")
 
 
 def read_bounded_file(path: str | Path, limit_bytes: int = FILE_LIMIT_BYTES) -> bytes:
@@ -47,9 +59,10 @@ def load_registries(files: RegistriesFiles) -> RegistriesConf:
     :raises BadConfigFile: names the file, the key and what was expected
     """
     paths = [files.conf] if files.conf else []
-    if files.conf_dir and os.path.isdir(files.conf_dir):
-        names = sorted(name for name in os.listdir(files.conf_dir) if name.endswith(".conf"))
-        paths.extend(os.path.join(files.conf_dir, name) for name in names)
+    for folder in (files.conf_dir, files.user_conf_dir):
+        if folder and os.path.isdir(folder):
+            names = sorted(name for name in os.listdir(folder) if name.endswith(".conf"))
+            paths.extend(os.path.join(folder, name) for name in names)
     tables = ((path, _load_toml(path)) for path in paths)
     return merge_registries((path, table) for path, table in tables if table is not None)
 

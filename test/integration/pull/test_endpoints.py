@@ -13,6 +13,7 @@ import pytest
 from crio.core.errors import CriError
 from crio.core.image.errors import AmbiguousShortName, BadConfigFile, BadReference, BlockedRegistry, ManifestUnknown
 from crio.core.image.registries import ShortNameMode
+from crio.host.registry.conffiles import SYSTEM_CONF, usual_registries_files
 from test.integration.pull.kit import Bench
 from test.support.faulty_registry import Answer, FaultyRegistry, faulty
 from test.support.registry import RunningRegistry, free_port
@@ -83,6 +84,22 @@ async def test_a_drop_in_replaces_a_table(bench: Bench, proxy: FaultyRegistry) -
     bench.registries(f'[[registry]]\nlocation = "{proxy.address}"\nblocked = true\n')
     bench.drop_in("50-more.conf", f'[[registry]]\nlocation = "{proxy.address}"\ninsecure = true\n')
     await bench.pull(f"{proxy.address}/{REPOSITORY}:1")
+
+
+async def test_the_files_of_the_user_replace_and_complete_those_of_the_system(
+    bench: Bench, proxy: FaultyRegistry, tmp_path: pathlib.Path
+) -> None:
+    own = tmp_path / ".config/containers"
+    drop_ins = own / "registries.conf.d"
+    drop_ins.mkdir(parents=True)
+    assert usual_registries_files({"HOME": str(tmp_path)}).conf == SYSTEM_CONF
+    (own / "registries.conf").write_text(f'[[registry]]\nlocation = "{proxy.address}"\nblocked = true\n')
+    (drop_ins / "50-more.conf").write_text(f'[[registry]]\nlocation = "{proxy.address}"\ninsecure = true\n')
+    bench.options = replace(bench.options, registries=replace(usual_registries_files({"HOME": str(tmp_path)}), conf_dir=""))
+    await bench.pull(f"{proxy.address}/{REPOSITORY}:1")
+    (drop_ins / "50-more.conf").unlink()
+    with pytest.raises(BlockedRegistry, match=str(own / "registries.conf")):
+        await bench.pull(f"{proxy.address}/{REPOSITORY}:1")
 
 
 async def test_a_reload_reads_the_files_again(bench: Bench, proxy: FaultyRegistry) -> None:
