@@ -119,6 +119,16 @@ def test_the_status_of_an_image_has_the_annotations_of_its_manifest_and_the_list
     assert dict(listed.spec.annotations) == {}
 
 
+def test_removed_by_its_digest_an_image_goes_with_all_its_names(node: Node) -> None:
+    image = runnable("digest")
+    reference = node.pull("node/digest", image)
+    Pusher(node.registry).image("node/digest", "2", image)
+    other = node.cri.pull(f"{node.registry}/node/digest:2")
+    assert other == image.image_id
+    node.remove(f"{node.registry}/node/digest@{image.digest}")
+    assert [node.status(name) for name in (reference, f"{node.registry}/node/digest:2", image.image_id)] == [None] * 3
+
+
 def test_a_pattern_pins_an_image(node: Node) -> None:
     found = [node.status(node.pull(repository, runnable(repository))) for repository in ("node/pinned-here", "node/not-pinned")]
     assert [one.pinned for one in found if one is not None] == [True, False]
