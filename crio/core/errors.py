@@ -30,9 +30,14 @@ class Code(enum.Enum):
 
 
 class CriError(Exception):
-    """An expected outcome with a code; ``str(error)`` is the sentence that the caller reads."""
+    """An expected outcome with a code; ``str(error)`` is the sentence that the caller reads.
+
+    ``passing``: it says nothing about what was asked for. The same request may succeed in a while, so what was done for it already
+    is worth keeping for a time.
+    """
 
     code: ClassVar[Code] = Code.UNKNOWN
+    passing: ClassVar[bool] = False
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -89,18 +94,21 @@ class DeadlineExceeded(CriError):
     """The time for the operation ran out."""
 
     code = Code.DEADLINE_EXCEEDED
+    passing = True
 
 
 class Unavailable(CriError):
     """Something outside (registry, network plugin) cannot be reached now; a retry may help."""
 
     code = Code.UNAVAILABLE
+    passing = True
 
 
 class Aborted(CriError):
     """The operation was given up because something newer or stronger overtook it."""
 
     code = Code.ABORTED
+    passing = True
 
 
 class Unimplemented(CriError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from crio.core.errors import (
     Code,
     CriError,
+    DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -42,6 +43,12 @@ class BadLayer(CriError):
     """A layer is truncated, malformed or hostile."""
 
 
+class LayerOverBudget(DeadlineExceeded):
+    """Unpacking a layer takes more processor time than any layer may have; it would do so again."""
+
+    passing = False
+
+
 class NoMatchingPlatform(NotFound):
     """An index has no image for this machine: names architecture, variant and OS."""
 
@@ -51,11 +58,15 @@ class ManifestUnknown(NotFound):
 
 
 class RegistryUnauthorized(Unauthenticated):
-    """The registry wants other credentials for this image."""
+    """The registry wants other credentials for this image; the kubelet tries those that it has in turn."""
+
+    passing = True
 
 
 class RegistryDenied(PermissionDenied):
-    """The registry knows who asks and refuses."""
+    """The registry knows who asks and refuses; so it does with credentials that have run out."""
+
+    passing = True
 
 
 class BlockedRegistry(PermissionDenied):
@@ -74,6 +85,7 @@ class RegistryUnavailable(CriError):
     """The registry cannot be reached now. Source: k8s.io/cri-api errors, ErrRegistryUnavailable."""
 
     code = Code.UNKNOWN
+    passing = True
 
     def __init__(self, message: str) -> None:
         super().__init__(f"RegistryUnavailable: {message}")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crio.core.errors import CriError, DeadlineExceeded, Internal, ResourceExhausted
+from crio.core.errors import CriError, Internal, ResourceExhausted
 from crio.core.image.digest import Digest, parse_digest
 from crio.core.image.document import Fields, JsonValue, parse_object
-from crio.core.image.errors import BadDocument, BadLayer, BadReference, DigestMismatch
+from crio.core.image.errors import BadDocument, BadLayer, BadReference, DigestMismatch, LayerOverBudget
 
 REPORT_LIMIT_BYTES = 64 * 1024 * 1024
 _COMPRESSIONS = {"none": 0, "bzip2": 1, "gzip": 2, "xz": 3, "zstd": 4}
@@ -67,7 +67,7 @@ def error_for_code(code: str, message: str) -> CriError:
     if word == "no_space":
         return ResourceExhausted(message)
     if word == "budget":
-        return DeadlineExceeded(message) if "second" in message else ResourceExhausted(message)
+        return LayerOverBudget(message) if "second" in message else ResourceExhausted(message)
     return Internal(message)
 
 

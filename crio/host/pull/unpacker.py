@@ -12,9 +12,9 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from crio.core.errors import CriError, DeadlineExceeded, Internal
+from crio.core.errors import CriError, Internal
 from crio.core.image.digest import Digest
-from crio.core.image.errors import BadLayer
+from crio.core.image.errors import BadLayer, LayerOverBudget
 from crio.core.image.unpacked import REPORT_LIMIT_BYTES, UnpackReport, parse_report
 from crio.host import process
 from crio.host.pull.source import Blob, ImageSource
@@ -27,6 +27,8 @@ SPARE_SHARE = 50
 
 class UnpackerKilled(Internal):
     """Somebody killed the unpacker: a person, or the kernel for lack of memory. It says nothing about the layer."""
+
+    passing = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ async def fetch_and_unpack(
     :raises DigestMismatch: blob or uncompressed archive are not what was promised
     :raises BadLayer: the archive is truncated, malformed or hostile
     :raises ResourceExhausted: the disk is full, or the layer is bigger than its limits
+    :raises LayerOverBudget: unpacking takes too much processor time
     :raises UnpackerKilled: the unpacker was killed from outside
     """
     with PipeFeed() as feed, _memory_file("unpack-report") as report_fd, _memory_file("unpack-errors") as error_fd:
@@ -123,7 +126,7 @@ def _silent_death(returncode: int, title: str, words: str) -> CriError:
     if returncode in {-signal.SIGKILL, -signal.SIGTERM}:
         return UnpackerKilled(f"{title}: the unpacker was killed by signal {-returncode}: look for a lack of memory")
     if returncode == -signal.SIGXCPU:
-        return DeadlineExceeded(f"{title}: the unpacker used up its processor time")
+        return LayerOverBudget(f"{title}: the unpacker used up its processor time")
     return Internal(f"{title}: the unpacker ended with {returncode} and no report{': ' + words if words else ''}")
 
 

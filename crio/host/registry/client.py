@@ -284,4 +284,6 @@ async def _expect(response: aiohttp.ClientResponse, status: int, asked: str) -> 
 
 
 class CannotResume(CriError):
-    """The registry cannot give the rest of a blob whose transfer broke."""
+    """The registry cannot give the rest of a blob whose transfer broke; the next transfer may not break."""
+
+    passing = True
