@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from crio.core.errors import FailedPrecondition
 from crio.core.storage.records import ImageRecord
 from crio.core.storage.tables import ContainerTable, ImageTable, LayerTable
@@ -61,3 +64,41 @@ def layers_of_image_only(image: ImageRecord, layers: LayerTable, images: ImageTa
 
 def _layers_of_other_images(image: ImageRecord, images: ImageTable) -> frozenset[str]:
     return frozenset(layer for other in images.records if other.id != image.id for layer in (other.layer, *other.mapped_layers) if layer)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftPlan:
+    """Which layers go, from the top down, and which would but for a layer on them."""
+
+    gone: tuple[str, ...]
+    waiting: frozenset[str]
+
+
+def needed_layers(layers: LayerTable, images: ImageTable, containers: ContainerTable) -> frozenset[str]:
+    """Return every layer of the own store that an image or a container has, at the top or below."""
+    tops = [layer for image in images.records for layer in (image.layer, *image.mapped_layers)]
+    tops += [container.layer for container in containers.records]
+    needed: set[str] = set()
+    for top in tops:
+        record = layers.by_id.get(top)
+        while record is not None and record.id not in needed:
+            needed.add(record.id)
+            record = layers.by_id.get(record.parent or "")
+    return frozenset(needed)
+
+
+def plan_left(wanted: Mapping[str, int], layers: LayerTable, images: ImageTable, containers: ContainerTable) -> LeftPlan:
+    """Return what to remove of layers that were left behind.
+
+    :param wanted: layers by id, each with the time in nanoseconds at which its record says it was created: a record that says another
+        time is somebody else's layer under the same id
+    """
+    needed = needed_layers(layers, images, containers)
+    open_ids = {
+        one for one, at_ns in wanted.items() if one not in needed and (found := layers.by_id.get(one)) and found.created_at_ns == at_ns
+    }
+    gone: list[str] = []
+    while free := [one for one in open_ids if all(child in gone for child in layers.children.get(one, ()))]:
+        gone += sorted(free)
+        open_ids -= {*free}
+    return LeftPlan(tuple(gone), frozenset(open_ids))

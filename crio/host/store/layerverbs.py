@@ -153,7 +153,7 @@ def _layer_record(commit: LayerCommit, new_id: str) -> LayerRecord:
     digest_hex(commit.blob_digest or commit.diff_id, "blob_digest")
     return LayerRecord(
         id=new_id,
-        created=now_text(),
+        created=rfc3339_from_ns(commit.created_at_ns) if commit.created_at_ns else now_text(),
         parent=commit.parent,
         compressed_digest=commit.blob_digest or commit.diff_id,
         compressed_size=commit.blob_size or commit.diff_size,

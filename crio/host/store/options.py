@@ -36,6 +36,7 @@ class LayerCommit:
     """What is known of a layer once it is unpacked. Digests are ``algorithm:hex``; sizes in bytes; ids as found in the tar.
 
     ``root_in_tar``: the tar has an entry for the root itself; otherwise the root gets mode and owner of the parent's.
+    ``created_at_ns`` is the time that the record gets, by which whoever chose it knows the layer again; 0 is the time of the commit.
     """
 
     parent: str | None
@@ -47,6 +48,7 @@ class LayerCommit:
     uids: Sequence[int] = ()
     gids: Sequence[int] = ()
     root_in_tar: bool = False
+    created_at_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from crio.core.errors import CriError, InvalidArgument, NotFound
+from crio.core.storage.deletion import needed_layers, plan_left
 from crio.core.storage.findings import Finding
 from crio.core.storage.ids import is_id
 from crio.core.storage.repair import plan_repair
@@ -63,6 +64,30 @@ class UpkeepVerbs(ContainerVerbs):
                     os.unlink(path)
                     found.append(path)
         return found
+
+    def needed_layers(self) -> frozenset[str]:
+        """Return every layer of the own store that an image or a container has, at the top or below."""
+        parts = self._parts
+        return needed_layers(parts.layers.view(), parts.images.view(), parts.containers.view())
+
+    @disk_errors
+    def delete_left_layers(self, wanted: Mapping[str, int]) -> frozenset[str]:
+        """Remove those of the ``wanted`` layers (id to time of creation, ns) that nothing needs.
+
+        Returns those that nothing needs but a layer on top of them; every other is gone, in use, or of somebody else.
+        """
+        parts = self._parts
+        aside: list[str | None] = []
+        with parts.layers.writing() as edit, parts.images.reading() as images, parts.containers.reading() as containers:
+            plan = plan_left(wanted, edit.table, images, containers)
+            sources = {layer: edit.table.source_of(layer) or STABLE for layer in plan.gone}
+            if plan.gone:
+                edit.remove(plan.gone)
+                edit.save()
+            for layer, source in sources.items():
+                aside += parts.set_aside_layer(layer, source)
+        parts.reaper.submit(*aside)
+        return plan.waiting
 
     def check(self, quick: bool) -> tuple[Finding, ...]:
         """Compare records and disk; ``quick`` leaves out the reading of contents. Nothing is changed."""

@@ -17,7 +17,18 @@ import pytest
 from crio.core.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from crio.host.store import ContainerCreate, LayerCommit, Store
 from crio.host.store.staging import PREFIX
-from test.integration.store.kit import Image, Tools, busybox_layers, commit, layer, loop_mount, make_tools, unpack, write_tar_split
+from test.integration.store.kit import (
+    Image,
+    Tools,
+    busybox_layers,
+    commit,
+    commit_layers,
+    layer,
+    loop_mount,
+    make_tools,
+    unpack,
+    write_tar_split,
+)
 from test.support.waiting import eventually
 
 A = "localhost/a:1"
@@ -45,6 +56,28 @@ def test_an_incomplete_layer_is_dropped_with_its_files(tools: Tools) -> None:
     assert dead not in os.listdir(f"{tools.root}/overlay")
     assert not any(name.startswith(dead) for name in os.listdir(f"{tools.root}/overlay-layers"))
     assert len(json.loads(path.read_text())) == 2
+    store.shutdown()
+
+
+@pytest.mark.parametrize("split", [False, True], ids=["one root", "an image store of its own"])
+def test_layers_that_were_left_go_with_all_their_files_and_what_is_needed_stays(tools: Tools, split: bool) -> None:
+    store = tools.open(**({"imagestore": f"{tools.home}/images"} if split else {}))
+    root = f"{tools.home}/images" if split else tools.root
+    image = commit(store, Image(busybox_layers()), A)
+    left = commit_layers(store, (*busybox_layers("left"), layer({"on": b"top"})))
+    needed = {record.id for record in store.layers()} - {left}
+    wanted = {record.id: record.created_at_ns for record in store.layers()}
+    assert store.delete_left_layers({left: wanted[left] + 1}) == set()
+    assert store.layer(left) is not None, "another layer under the same id"
+    below = store.layer(left).parent  # type: ignore[union-attr]
+    assert store.delete_left_layers({str(below): wanted[str(below)]}) == {below}
+    assert store.delete_left_layers(wanted) == set()
+    assert store.wait_removed()
+    assert {record.id for record in store.layers()} == needed - {below} == store.needed_layers()
+    assert {name for name in os.listdir(f"{root}/overlay") if len(name) == 64} == needed - {below}
+    assert sorted(name[:64] for name in os.listdir(f"{root}/overlay-layers") if "tar-split" in name) == sorted(needed - {below})
+    assert store.check(quick=False) == ()
+    assert store.image(image.id) == image
     store.shutdown()
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from crio.core.storage.deletion import InUse, layers_of_image_only, refuse_image_in_use, refuse_layer_in_use
+from crio.core.storage.deletion import (
+    InUse,
+    layers_of_image_only,
+    needed_layers,
+    plan_left,
+    refuse_image_in_use,
+    refuse_layer_in_use,
+)
 from crio.core.storage.findings import Damage, Finding, Kind
 from crio.core.storage.lookup import find_image, repo_digests, repo_tags, split_reference
 from crio.core.storage.records import ContainerRecord, ImageRecord, LayerRecord
@@ -205,3 +212,35 @@ def test_a_whole_id_is_a_prefix_too() -> None:
     assert IMAGES.find_by_prefix(IMAGE.id) is IMAGE
     assert IMAGES.find_by_prefix("no hex") is None
     assert IMAGES.find(IMAGE.names[0]) is IMAGE
+
+
+def test_layers_are_needed_by_images_and_containers_down_to_the_base() -> None:
+    container = ContainerRecord("9" * 64, layer=name_id("d"))
+    mapped = ImageRecord("7" * 64, layer=name_id("a"), mapped_layers=(name_id("b"), "not here"))
+    no_images = ImageTable([()])
+    assert needed_layers(LAYERS, no_images, NO_CONTAINERS) == set()
+    assert needed_layers(LAYERS, ImageTable([(IMAGE,)]), NO_CONTAINERS) == {*map(name_id, "abc")}
+    assert needed_layers(LAYERS, ImageTable([(mapped,)]), NO_CONTAINERS) == {*map(name_id, "ab")}
+    assert needed_layers(LAYERS, no_images, ContainerTable([(container,)])) == {*map(name_id, "ad")}
+
+
+LEFT = {
+    "all of a chain go, from the top down": ("abcd", "", "", "cdba", ""),
+    "a layer that was not left stays, with what is below it": ("abd", "", "", "d", "ab"),
+    "what an image has is left alone": ("abcd", "c", "", "d", ""),
+    "what a container has is left alone": ("abcd", "", "d", "cb", ""),
+    "somebody else's layer under the same id is left alone": ("abcD", "", "", "cb", "a"),
+    "one that is gone already is no matter": ("cx", "", "", "c", ""),
+}
+
+
+@pytest.mark.parametrize("sentence", LEFT)
+def test_layers_that_were_left(sentence: str) -> None:
+    """Letters are layers that were left; a capital one has another time of creation."""
+    left, image, container, gone, waiting = LEFT[sentence]
+    wanted = {name_id(letter.lower()): 5 if letter.isupper() else 0 for letter in left}
+    images = ImageTable([(ImageRecord("7" * 64, layer=name_id(image)),) if image else ()])
+    containers = ContainerTable([(ContainerRecord("9" * 64, layer=name_id(container)),) if container else ()])
+    plan = plan_left(wanted, LAYERS, images, containers)
+    assert plan.gone == tuple(map(name_id, gone))
+    assert plan.waiting == {*map(name_id, waiting)}
