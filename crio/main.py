@@ -37,7 +37,7 @@ from crio.host.facts import probe_host
 from crio.host.frontdoor import FrontDoor, hold_lock, notify_systemd
 from crio.host.hostport.manager import HostportManager
 from crio.host.journal import DiskJournal
-from crio.host.pull.lazy import LazyPulls, pull_engine
+from crio.host.pull.lazy import LazyPulls, pull_engine, pull_options
 from crio.host.registry.conffiles import RegistriesFiles
 from crio.host.registry.names import ImageNames
 from crio.host.runtime.handlers import HandlerConfig, Surroundings, probe_handlers
@@ -195,7 +195,7 @@ async def make_context(start: Start, settings: Settings, group: asyncio.TaskGrou
     await cni.start()
     stack.push_async_callback(cni.stop)
     unpack = find_program("unpack", private=True)
-    pulls = LazyPulls(lambda: pull_engine(store, settings, start.registries, unpack), store, settings)
+    pulls = LazyPulls(lambda left: pull_engine(store, left, pull_options(settings, start.registries, unpack)), store, settings)
     stack.callback(pulls.close)
     return Context(
         live=Live(settings),
@@ -250,6 +250,12 @@ async def _guarded(what: str, work: Awaitable[None]) -> None:
         log.exception("%s failed with a bug", what)
 
 
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a background task and wait until it has put down what it was doing."""
+    task.cancel()
+    await asyncio.wait([task])
+
+
 def _observe(method: str, seconds: float, failed: bool) -> None:
     """Told of every unary call."""
     log.debug("%s %s in %.1f ms", method, "failed" if failed else "done", seconds * 1000)
@@ -275,6 +281,8 @@ async def serve(start: Start) -> int:
             log.info("the last daemon did not end orderly: what it was doing is looked through now")
         await restore(ctx, DiskJournal(ctx.store.container_dir).read)
         group.create_task(_guarded("network clean-up", network.clean_up(ctx)), name="network clean-up")
+        tending = group.create_task(_guarded("layers of failed pulls", ctx.pulls.tend()), name="layers of failed pulls")
+        stack.push_async_callback(_end, tending)
         server = make_server(
             RuntimeService(ctx),
             ImageService(ctx),

@@ -2,7 +2,8 @@
 
 One pull goes: name to candidates, endpoints of a candidate until one gives a manifest, the manifest for this machine, the policy,
 the configuration, the layers, the record. Equal requests share one pull; layers are shared between different pulls. Everything
-before the record is invisible to others, and a pull that fails leaves nothing behind.
+before the record is invisible to others. A pull that fails leaves nothing behind but, if the next may succeed, complete layers for
+it, and those for a time only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from crio.core.image.registries import RegistriesConf
 from crio.core.storage.records import ImageRecord
 from crio.host.pull.flight import SingleFlight
 from crio.host.pull.layers import LayerShop
+from crio.host.pull.leftlayers import LeftLayers
 from crio.host.pull.onepull import Bench, pull_from_registry
 from crio.host.pull.options import PullOptions, PullRequest, PullResult
 from crio.host.pull.progress import PullCounter, PullProgress, PullState
@@ -31,9 +33,9 @@ ProgressListener = Callable[[PullProgress], None]
 
 
 class PullEngine:
-    """Pulls images into ``store``. ``close`` it after its last pull."""
+    """Pulls images into ``store``; ``left`` are the layers of failed pulls. ``close`` it after its last pull."""
 
-    def __init__(self, store: PullStore, options: PullOptions) -> None:
+    def __init__(self, store: PullStore, options: PullOptions, left: LeftLayers) -> None:
         self._options = options
         budgets = options.budgets
         self._shop = LayerShop(
@@ -41,6 +43,7 @@ class PullEngine:
             threads=StoreThreads(),
             unpack=UnpackOptions(options.unpack_program, budgets.unpack_s),
             slots=asyncio.Semaphore(budgets.unpackers),
+            left=left,
         )
         ranges = RangeBudget(budgets.ranges(RANGE_BYTES))
         self._bench = Bench(options, self._shop, TrustChecker(options.trust), ranges)

@@ -1,8 +1,8 @@
 """All layers of one image: what is there is kept, the rest is fetched in parallel and committed from the base up.
 
 A layer's id depends on its parent's, so the commits stand in line while the downloads do not. A layer that two pulls want at the
-same moment is fetched by one of them. What this pull has committed is taken away again when the pull fails, unless another pull
-has come to count on it; after a kill it stays, and the next pull finds it.
+same moment is fetched by one of them. When the pull fails, what it has committed stays for the next try if the failure is one that passes,
+and goes if the image is bad, unless another pull has come to count on it; ``leftlayers`` keeps the books, also across a kill.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -20,7 +19,10 @@ from crio.core.image.errors import EncryptedLayer
 from crio.core.image.mediatypes import is_encrypted_layer
 from crio.core.image.unpacked import UnpackReport
 from crio.core.storage.ids import layer_id
+from crio.core.storage.leftlayers import PullEnd
+from crio.core.storage.records import LayerRecord
 from crio.host.pull.flight import SingleFlight
+from crio.host.pull.leftlayers import LeftLayers
 from crio.host.pull.progress import LayerCounter, LayerState, PullCounter
 from crio.host.pull.source import ImageSource
 from crio.host.pull.store import PullStore, StoreThreads
@@ -31,20 +33,14 @@ from crio.host.store.port import StagedLayer
 
 @dataclass(slots=True)
 class LayerShop:
-    """What all pulls share: the store, the budgets, and who counts on which layer.
-
-    ``claims`` counts the pulls that need a layer; ``fresh`` has the layers that no finished pull made part of an image yet.
-    ``lock`` keeps "is it there?" and "take it away" apart.
-    """
+    """What all pulls share: the store, the budgets, and who counts on which layer."""
 
     store: PullStore
     threads: StoreThreads
     unpack: UnpackOptions
     slots: asyncio.Semaphore
+    left: LeftLayers
     flights: SingleFlight[str, str] = field(default_factory=lambda: SingleFlight(share_errors=False))
-    claims: Counter[str] = field(default_factory=Counter)
-    fresh: set[str] = field(default_factory=set)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +70,7 @@ class RunLimits:
 
 
 class LayerRun:
-    """The layers of one pull. Use as an async context manager: leaving it with an error takes back what it committed."""
+    """The layers of one pull. Use as an async context manager: leaving it says what becomes of what it committed."""
 
     def __init__(self, shop: LayerShop, source: ImageSource, counter: PullCounter, limits: RunLimits) -> None:
         self._shop = shop
@@ -82,25 +78,13 @@ class LayerRun:
         self._source = source
         self._counter = counter
         self._own_slots = asyncio.Semaphore(limits.at_once)
-        self._claimed: list[str] = []
+        self._held: list[str] = []
 
     async def __aenter__(self) -> LayerRun:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        shop = self._shop
-        async with shop.lock:
-            shop.claims.subtract(self._claimed)
-            for one in reversed(self._claimed):
-                if error is None:
-                    shop.fresh.discard(one)
-                elif one in shop.fresh and shop.claims[one] <= 0:
-                    shop.fresh.discard(one)
-                    # A child that another program made meanwhile, or a broken store, must not hide why the pull failed.
-                    with contextlib.suppress(CriError):
-                        await shop.threads.call(functools.partial(shop.store.delete_layer, one))
-                if shop.claims[one] <= 0:
-                    del shop.claims[one]
+        await self._shop.left.release(self._held, _end(error))
 
     async def fetch(self, jobs: Sequence[LayerJob]) -> LayerSet:
         """Brings all layers into the store.
@@ -123,26 +107,33 @@ class LayerRun:
         )
 
     async def _present(self, jobs: Sequence[LayerJob]) -> list[_Placed]:
-        """The layers from the base up that are in the store already; all that can be named are claimed."""
+        """The layers from the base up that are in the store already; all that can be named are held from now on."""
+        shop = self._shop
         placed: list[_Placed] = []
         parent: str | None = None
-        searching = True
-        async with self._shop.lock:
+        missing: list[str] = []
+        async with shop.left.lock:
+            await shop.left.load()
+            found: list[LayerRecord] = []
             for job in jobs:
                 if job.diff_id is None:
                     break
                 diff_id = str(job.diff_id)
-                record = self._shop.store.layer_by_diff(parent, diff_id) if searching else None
-                searching = record is not None
+                record = shop.store.layer_by_diff(parent, diff_id) if not missing else None
                 parent = layer_id(parent, diff_id) if record is None else record.id
-                self._claim(parent)
-                if record is not None:
+                if record is None:
+                    missing.append(parent)
+                else:
+                    found.append(record)
                     placed.append(_Placed(parent, diff_id))
+            needed = shop.store.needed_layers() if missing else frozenset()
+            for record in found:
+                shop.left.hold_present(record, needed)
+            for one in missing:
+                shop.left.hold_missing(one)
+            self._held += [*(record.id for record in found), *missing]
+            await shop.left.save()
         return placed
-
-    def _claim(self, one: str) -> None:
-        self._claimed.append(one)
-        self._shop.claims[one] += 1
 
     async def _missing(self, jobs: Sequence[LayerJob], counters: Sequence[LayerCounter], parent: str | None, first: int) -> list[_Placed]:
         tasks: list[asyncio.Task[_Placed]] = []
@@ -183,12 +174,14 @@ class LayerRun:
             staged, report = await self._unpack(step, stage_on)
             stack.push_async_callback(shop.threads.call, staged.discard)
             commit = _commit_of(report, await step.parent())
-            async with shop.lock:
-                # Noted before it happens: a cancelled commit still goes through, and must be taken back.
+            async with shop.left.lock:
                 expected_id = layer_id(commit.parent, commit.diff_id)
-                shop.fresh.add(expected_id)
-                if expected_id not in self._claimed:
-                    self._claim(expected_id)
+                if expected_id not in self._held:
+                    # Of schema 1 nothing was known before.
+                    shop.left.hold_missing(expected_id)
+                    self._held.append(expected_id)
+                    await shop.left.save()
+                commit = replace(commit, created_at_ns=shop.left.created_at_ns(expected_id))
                 placed_id = await shop.threads.call(functools.partial(shop.store.commit_layer, staged, commit))
         step.counter.enter(LayerState.COMMITTED)
         return _Placed(placed_id, commit.diff_id)
@@ -243,10 +236,18 @@ def _commit_of(report: UnpackReport, parent: str | None) -> LayerCommit:
     )
 
 
+def _end(error: BaseException | None) -> PullEnd:
+    """How the pull ended. A cancelled one was given up by its askers or by a daemon that ends, which says nothing about the image."""
+    if error is None:
+        return PullEnd.DONE
+    passing = error.passing if isinstance(error, CriError) else isinstance(error, asyncio.CancelledError)
+    return PullEnd.PASSING if passing else PullEnd.LASTING
+
+
 def _first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The failure to report: a bug before an expected outcome, so that no bug hides behind its consequences."""
+    """The failure to report: a bug before an expected outcome, one that lasts before one that passes; none hides behind another."""
     flat = list(_flatten(failures))
-    return next((one for one in flat if not isinstance(one, CriError)), flat[0])
+    return min(flat, key=lambda one: (one.passing + 1) if isinstance(one, CriError) else 0)
 
 
 def _flatten(failures: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

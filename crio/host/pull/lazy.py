@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from crio.core.settings.values import Settings
+from crio.host.pull.leftlayers import LeftFile, LeftLayers
+from crio.host.pull.store import PullStore, StoreThreads
 
 if TYPE_CHECKING:
     from crio.core.storage.records import ImageRecord
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from crio.host.pull.engine import ProgressListener, PullEngine
     from crio.host.pull.options import PullOptions, PullRequest, PullResult, TrustOptions
     from crio.host.pull.progress import PullProgress
-    from crio.host.pull.store import PullStore, StoreThreads
     from crio.host.pull.trust import TrustChecker
     from crio.host.registry.conffiles import RegistriesFiles
 
@@ -26,17 +27,19 @@ if TYPE_CHECKING:
 class LazyPulls:
     """Does what ``PullEngine`` does; ``make`` is called with the first pull. What needs no HTTP client works without the engine."""
 
-    def __init__(self, make: Callable[[], PullEngine], store: PullStore, settings: Settings) -> None:
+    def __init__(self, make: Callable[[LeftLayers], PullEngine], store: PullStore, settings: Settings) -> None:
         self._make = make
         self._store = store
         self._settings = settings
+        self._threads = StoreThreads()
+        self._left = LeftLayers(store, self._threads, LeftFile(settings.root.root))
         self._engine: PullEngine | None = None
-        self._judge: tuple[TrustChecker, StoreThreads] | None = None
+        self._judge: TrustChecker | None = None
 
     async def pull(self, request: PullRequest, progress: ProgressListener | None = None) -> PullResult:
         """See ``PullEngine.pull``."""
         if self._engine is None:
-            self._engine = self._make()
+            self._engine = self._make(self._left)
         return await self._engine.pull(request, progress)
 
     async def check_policy(self, image: ImageRecord, asked: str, namespace: str) -> None:
@@ -44,12 +47,14 @@ class LazyPulls:
         from crio.host.pull.recheck import StoredSignatures, check_stored
 
         if self._judge is None:
-            from crio.host.pull.store import StoreThreads
             from crio.host.pull.trust import TrustChecker
 
-            self._judge = (TrustChecker(trust_options(self._settings)), StoreThreads())
-        checker, threads = self._judge
-        await check_stored(checker, StoredSignatures(self._store, threads, image), asked, namespace)
+            self._judge = TrustChecker(trust_options(self._settings))
+        await check_stored(self._judge, StoredSignatures(self._store, self._threads, image), asked, namespace)
+
+    async def tend(self) -> None:
+        """Remove what failed pulls have left, also those of an earlier daemon, when its time is over; until it is cancelled."""
+        await self._left.tend()
 
     def artifact_stores(self) -> tuple[ArtifactStore, ...]:
         """Where OCI artifacts are, in the order of the search: the read-only stores, then the one beside the images."""
@@ -75,8 +80,7 @@ class LazyPulls:
         """End the engine, if it was ever made."""
         if self._engine is not None:
             self._engine.close()
-        if self._judge is not None:
-            self._judge[1].close()
+        self._threads.close()
 
 
 def artifacts_directory(settings: Settings) -> str:
@@ -94,11 +98,11 @@ def trust_options(settings: Settings) -> TrustOptions:
     return dataclasses.replace(usual, registries_d=(own,)) if os.path.isdir(own) else usual
 
 
-def pull_engine(store: PullStore, settings: Settings, files: RegistriesFiles, unpack_program: str) -> PullEngine:
-    """An engine as the settings say."""
+def pull_engine(store: PullStore, left: LeftLayers, options: PullOptions) -> PullEngine:
+    """An engine, with everything that it needs loaded."""
     from crio.host.pull.engine import PullEngine
 
-    return PullEngine(store, pull_options(settings, files, unpack_program))
+    return PullEngine(store, options, left)
 
 
 def pull_options(settings: Settings, files: RegistriesFiles, unpack_program: str) -> PullOptions:

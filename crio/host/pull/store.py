@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -37,7 +37,9 @@ class PullStore(Protocol):
 
     def commit_image(self, commit: ImageCommit) -> ImageRecord: ...
 
-    def delete_layer(self, layer_id: str) -> None: ...
+    def needed_layers(self) -> frozenset[str]: ...
+
+    def delete_left_layers(self, wanted: Mapping[str, int]) -> frozenset[str]: ...
 
 
 class StoreThreads:

@@ -6,20 +6,24 @@ import contextlib
 import json
 import os
 import pathlib
+import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from crio.core.image.auth import Credentials
 from crio.core.image.platform import Platform
 from crio.core.image.registries import ShortNameMode
 from crio.host import syscalls
 from crio.host.pull.engine import PullEngine
+from crio.host.pull.leftlayers import KEEP_S, LeftFile, LeftLayers
 from crio.host.pull.options import PullOptions, PullRequest, PullResult, TrustOptions
+from crio.host.pull.store import StoreThreads
 from crio.host.registry.conffiles import RegistriesFiles
 from crio.host.registry.credentials import AuthOptions
 from crio.host.registry.options import WebOptions
 from crio.host.store.options import StoreOptions
 from crio.host.store.store import Store, open_store
+from test.support.smallimages import SmallImage, digest_of
 
 ROOT = pathlib.Path(__file__).parents[3]
 UNPACK = os.environ.get("CRIO_TEST_UNPACK", str(ROOT / "libexec" / "crio" / "unpack"))
@@ -33,6 +37,28 @@ class Bench:
     folder: pathlib.Path
     store: Store
     options: PullOptions
+    left: LeftLayers = field(init=False)
+    later_ns: int = 0
+    _threads: StoreThreads = field(default_factory=StoreThreads)
+
+    def __post_init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self, keep_s: float = KEEP_S) -> None:
+        """What a daemon that starts knows of failed pulls: what is on disk."""
+        file = LeftFile(str(self.folder / "root"))
+        self.left = LeftLayers(self.store, self._threads, file, lambda: time.time_ns() + self.later_ns, keep_s)
+
+    @property
+    def record(self) -> dict[str, object]:
+        """What is on disk about layers that pulls hold or have left."""
+        path = self.folder / "root" / "crio-pulls" / "left-layers.json"
+        return dict(json.loads(path.read_text())["layers"]) if path.exists() else {}
+
+    async def pass_time(self, seconds: float) -> None:
+        """Later, layers whose time is over have been looked for."""
+        self.later_ns += int(seconds * 1e9)
+        await self.left.collect()
 
     def registries(self, text: str) -> None:
         """Writes registries.conf."""
@@ -65,7 +91,7 @@ class Bench:
     @contextlib.asynccontextmanager
     async def engine(self) -> AsyncIterator[PullEngine]:
         """An engine on the store."""
-        engine = PullEngine(self.store, self.options)
+        engine = PullEngine(self.store, self.options, self.left)
         try:
             yield engine
         finally:
@@ -81,6 +107,18 @@ class Bench:
         assert self.store.images() == ()
         assert self.store.layers() == ()
         self.assert_nothing_staged()
+
+    def assert_complete_only(self, image: SmallImage) -> None:
+        """No image, nothing staged, and no layer but complete ones of ``image``, right to the last byte."""
+        assert self.store.images() == ()
+        blobs = {digest_of(layer.blob) for layer in image.layers}
+        assert {layer.compressed_digest for layer in self.store.layers()} <= blobs
+        self.assert_nothing_staged()
+        assert self.store.check(quick=False) == ()
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._threads.close()
 
     def assert_nothing_staged(self) -> None:
         """No layer is half unpacked anywhere below the root."""
@@ -114,6 +152,7 @@ def open_bench(folder: pathlib.Path, *insecure: str) -> Iterator[Bench]:
     try:
         yield bench
     finally:
+        bench.close()
         store.shutdown()
         # The store leaves its private mount when something of it is still open; the tests must not.
         with contextlib.suppress(OSError):

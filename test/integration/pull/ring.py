@@ -120,6 +120,7 @@ class StoreFiles:
         self.root = root
         self.layers_dir = root / "overlay-layers"
         self.images_dir = root / "overlay-images"
+        self.left_path = root / "crio-pulls" / "left-layers.json"
 
     def _records(self, path: pathlib.Path) -> list[dict[str, object]]:
         return list(json.loads(path.read_text())) if path.exists() else []
@@ -131,6 +132,10 @@ class StoreFiles:
     def images(self) -> dict[str, dict[str, object]]:
         """The image records by id."""
         return {str(one["id"]): one for one in self._records(self.images_dir / "images.json")}
+
+    def left(self) -> dict[str, dict[str, int]]:
+        """The layers that pulls hold or have left, as the daemon has them on record."""
+        return dict(json.loads(self.left_path.read_text())["layers"]) if self.left_path.exists() else {}
 
     def complete_blobs(self) -> set[str]:
         """The digests of the blobs that are layers now."""

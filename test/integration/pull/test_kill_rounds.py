@@ -6,6 +6,7 @@ is fetched again. Rounds are seeded by their number; ``CRIO_PULL_ROUNDS`` makes 
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -22,11 +23,13 @@ from test.support.daemon import Daemon, Options, running
 from test.support.faulty_registry import FaultyRegistry
 from test.support.registry import RunningRegistry
 from test.support.smallimages import Pusher, SmallImage
+from test.support.waiting import eventually
 
 ROUNDS = int(os.environ.get("CRIO_PULL_ROUNDS", "40"))
 REPOSITORY = "kill/image"
 LONGEST_S = 0.25
 FOUND_S = 0.4
+COMMITTED_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,29 @@ def kill_unpacker_round(ring: Ring, number: int) -> None:
     assert requests <= len(image.layers) + (1 if victim else 0), "a complete layer was fetched again"
     ring.files.assert_clean()
     ring.finish(image, reference, ring.files.complete_blobs())
+
+
+def test_what_a_killed_daemon_had_in_hand_goes_when_nobody_came_back_for_it(ring: Ring) -> None:
+    """It stays over a restart, for the kubelet's next try; the record is told that this time is over, since a test does not wait for it."""
+    image, reference = ring.prepare("left")
+    ring.proxy.rules.clear()
+    ring.proxy.change(blobs_of(image)[-1], 0, hang_at=100)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(pull, ring.daemon.socket, reference)
+        eventually(lambda: len(ring.files.layers()) == len(image.layers) - 1, COMMITTED_S, "the other layers are committed")
+        ring.daemon.kill()
+        asked.result()
+    complete = ring.files.complete_blobs()
+    ring.daemon.start()
+    eventually(lambda: all(one["until_ns"] for one in ring.files.left().values()), COMMITTED_S, "what was held is left now")
+    assert len(ring.files.left()) == len(image.layers)
+    ring.daemon.stop()
+    ring.files.assert_clean()
+    assert ring.files.complete_blobs() == complete
+    ring.files.left_path.write_text(json.dumps({"layers": {one: {**left, "until_ns": 1} for one, left in ring.files.left().items()}}))
+    ring.daemon.start()
+    eventually(lambda: not ring.files.layers() and not ring.files.left(), COMMITTED_S, "the layers are removed")
+    ring.files.assert_empty()
 
 
 @pytest.mark.parametrize("first", range(0, (ROUNDS + 1) // 2, 10))

@@ -106,7 +106,7 @@ CASES = {
 async def test_a_slow_connection_gets_help_that_may_fail(bench: Bench, proxy: FaultyRegistry, place: str, name: str) -> None:
     case = CASES[name]
     proxy.on(BLOB, lambda seen: case.rule(proxy, seen), 0)
-    engine = PullEngine(bench.store, bench.options)
+    engine = PullEngine(bench.store, bench.options, bench.left)
     budget = engine._bench.ranges
     budget.free = 4
     try:
@@ -143,7 +143,7 @@ async def test_a_refused_archive_among_ranges_ends_the_pull(bench: Bench, pusher
     pusher.image(REPOSITORY, "broken", image_of((layer,)))
     bench.insecure(proxy.address)
     proxy.on(digest_of(archive), lambda seen: _gives_ranges(proxy, seen), 0)
-    engine = PullEngine(bench.store, bench.options)
+    engine = PullEngine(bench.store, bench.options, bench.left)
     before = engine._bench.ranges.free
     try:
         with pytest.raises(BadLayer):
@@ -161,7 +161,7 @@ async def test_a_failed_pull_gives_its_part_of_the_budget_back(bench: Bench, pro
 
     bench.stall_after(0.3)
     proxy.on(BLOB, hangs, 0)
-    engine = PullEngine(bench.store, bench.options)
+    engine = PullEngine(bench.store, bench.options, bench.left)
     before = engine._bench.ranges.free
     try:
         with pytest.raises(Exception, match=r"no byte|too long"):
