@@ -189,7 +189,7 @@ class LayerRun:
     async def _unpack(self, step: _Step, stage_on: str | None) -> tuple[StagedLayer, UnpackReport]:
         """Fetches a layer into a staged directory, once more when the unpacker was killed; a failure leaves nothing."""
         async with self._own_slots, self._shop.slots:
-            # Failing here would throw away the complete layers of the pull for one that can be had again.
+            # Failing here would cost the kubelet a pause for a layer that can be had again.
             with contextlib.suppress(UnpackerKilled):
                 return await self._unpack_once(step, stage_on)
             return await self._unpack_once(step, stage_on)
