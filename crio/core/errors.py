@@ -34,14 +34,16 @@ class CriError(Exception):
 
     ``passing``: it says nothing about what was asked for. The same request may succeed in a while, so what was done for it already
     is worth keeping for a time.
+    ``reason`` is one word of a closed list for those who count failures; empty where the class says enough.
     """
 
     code: ClassVar[Code] = Code.UNKNOWN
     passing: ClassVar[bool] = False
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
         self.message = message
+        self.reason = reason
 
 
 class InvalidArgument(CriError):

@@ -6,6 +6,8 @@ compares the beginning of the sentence, so these must be UNKNOWN and must begin 
 
 from __future__ import annotations
 
+from typing import Final
+
 from crio.core.errors import (
     Code,
     CriError,
@@ -87,8 +89,8 @@ class RegistryUnavailable(CriError):
     code = Code.UNKNOWN
     passing = True
 
-    def __init__(self, message: str) -> None:
-        super().__init__(f"RegistryUnavailable: {message}")
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(f"RegistryUnavailable: {message}", reason)
 
 
 class SignatureValidationFailed(CriError):
@@ -98,3 +100,28 @@ class SignatureValidationFailed(CriError):
 
     def __init__(self, message: str) -> None:
         super().__init__(f"SignatureValidationFailed: {message}")
+
+
+CONNECTION_REFUSED: Final = "CONNECTION_REFUSED"
+CONNECTION_TIMEOUT: Final = "CONNECTION_TIMEOUT"
+# Source: OCI distribution specification, "Error codes"; UNAVAILABLE and UNKNOWN are Docker's.
+REGISTRY_CODES: Final = frozenset(
+    {
+        *("BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "DIGEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_INVALID"),
+        *("MANIFEST_UNKNOWN", "MANIFEST_UNVERIFIED", "NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "TAG_INVALID", "UNAUTHORIZED"),
+        *("DENIED", "UNSUPPORTED", "TOOMANYREQUESTS", "UNAVAILABLE", "UNKNOWN"),
+    }
+)
+
+
+def failure_reason(error: BaseException) -> str:
+    """Why a pull failed, in one word of a closed list: the registry's code, else what is known about the connection."""
+    if isinstance(error, CriError) and error.reason:
+        return error.reason
+    classes = (
+        (RegistryUnauthorized, "UNAUTHORIZED"),
+        (RegistryDenied, "DENIED"),
+        (NotFound, "NOT_FOUND"),
+        (DeadlineExceeded, CONNECTION_TIMEOUT),
+    )
+    return next((word for kind, word in classes if isinstance(error, kind)), "UNKNOWN")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from crio.core.errors import CriError
 from crio.core.image.document import parse_object
 from crio.core.image.errors import (
+    REGISTRY_CODES,
     BadDocument,
     ManifestUnknown,
     RegistryDenied,
@@ -60,7 +61,15 @@ def error_for_status(status: int, body: bytes, asked: str) -> CriError:
     :param asked: what was asked for and where, the beginning of the sentence
     """
     text = parse_error_reply(body)
-    said = f" ({text})" if str(text) else ""
+    error = _error_of(status, f" ({text})" if str(text) else "", asked)
+    if text.code in REGISTRY_CODES:
+        error.reason = text.code
+    elif status == 429:
+        error.reason = "TOOMANYREQUESTS"
+    return error
+
+
+def _error_of(status: int, said: str, asked: str) -> CriError:
     if status == 401:
         return RegistryUnauthorized(f"{asked}: unauthorized: the registry wants other credentials{said}")
     if status == 403:

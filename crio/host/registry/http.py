@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -23,7 +24,7 @@ import aiohttp
 from yarl import URL
 
 from crio.core.errors import CriError, DeadlineExceeded
-from crio.core.image.errors import BadDocument, RegistryUnavailable
+from crio.core.image.errors import CONNECTION_REFUSED, CONNECTION_TIMEOUT, BadDocument, RegistryUnavailable
 from crio.core.image.replies import retry_after_s
 from crio.host.registry.ahead import RangeBudget
 from crio.host.registry.options import WebOptions
@@ -35,6 +36,7 @@ MAX_TRIES_429 = 5
 ERROR_WORDS_MAX = 300
 READ_BUFFER_BYTES = 512 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CONNECTIONS = {errno.ECONNREFUSED: CONNECTION_REFUSED, errno.ETIMEDOUT: CONNECTION_TIMEOUT}
 _log = logging.getLogger(__name__)
 
 
@@ -206,9 +208,10 @@ def _translated(host: str) -> Iterator[None]:
     except aiohttp.ClientConnectorSSLError as error:
         raise CriError(f"registry {host!r}: no TLS there: {error.os_error}") from error
     except aiohttp.ClientConnectorError as error:
-        raise RegistryUnavailable(f"registry {host!r} cannot be reached: {_reason(error.os_error)}") from error
+        words = f"registry {host!r} cannot be reached: {_reason(error.os_error)}"
+        raise RegistryUnavailable(words, _CONNECTIONS.get(error.os_error.errno or 0, "")) from error
     except aiohttp.ConnectionTimeoutError as error:
-        raise RegistryUnavailable(f"registry {host!r} does not accept the connection within {CONNECT_S:g} s") from error
+        raise RegistryUnavailable(f"registry {host!r} does not accept the connection within {CONNECT_S:g} s", CONNECTION_TIMEOUT) from error
     except (aiohttp.ServerTimeoutError, TimeoutError) as error:
         raise DeadlineExceeded(f"registry {host!r} sent no byte for too long") from error
     except aiohttp.ClientPayloadError as error:
