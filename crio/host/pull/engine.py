@@ -20,7 +20,7 @@ from crio.host.pull.layers import LayerShop
 from crio.host.pull.leftlayers import LeftLayers
 from crio.host.pull.onepull import Bench, pull_from_registry
 from crio.host.pull.options import PullOptions, PullRequest, PullResult
-from crio.host.pull.progress import PullCounter, PullProgress, PullState
+from crio.host.pull.progress import PullCounter, PullEnd, PullProgress, PullState
 from crio.host.pull.recheck import StoredSignatures, check_stored
 from crio.host.pull.store import PullStore, StoreThreads
 from crio.host.pull.trust import TrustChecker
@@ -129,8 +129,14 @@ class PullEngine:
             with namespaced_auth_file(self._options.namespaced_auth_dir, request.namespace, request.reference) as auth:
                 conf = await self.registries()
                 result = await pull_from_registry(self._bench, conf, request, counter, auth)
-            counter.enter(PullState.DONE)
-            return result
-        except BaseException:
+        except BaseException as error:
             counter.enter(PullState.FAILED)
+            self._tell_end(PullEnd(counter.copy(), error))
             raise
+        counter.enter(PullState.DONE)
+        self._tell_end(PullEnd(counter.copy()))
+        return result
+
+    def _tell_end(self, end: PullEnd) -> None:
+        if self._options.on_end is not None:
+            self._options.on_end(end)

@@ -94,7 +94,7 @@ class LayerRun:
         for job in jobs:
             if is_encrypted_layer(job.blob.media_type):
                 raise EncryptedLayer(f"{job.title}: is encrypted, and there is no key for it")
-        counters = [self._counter.add_layer(str(job.blob.digest), max(job.blob.size_bytes, 0)) for job in jobs]
+        counters = [self._counter.add_layer(str(job.blob.digest), max(job.blob.size_bytes, 0), job.blob.media_type) for job in jobs]
         present = await self._present(jobs)
         for counter in counters[: len(present)]:
             counter.enter(LayerState.PRESENT)

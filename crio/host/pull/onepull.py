@@ -122,7 +122,7 @@ async def _fetch_artifact(store: ArtifactStore, fetched: Fetched, reference: Ref
     for part in parts.values():
         if part.digest.algorithm != "sha256":
             raise BadDocument(f"artifact blob {part.digest}: expected a sha256 digest")
-        blob = ArtifactBlob(blob_of(part), counter.add_layer(str(part.digest), part.size_bytes))
+        blob = ArtifactBlob(blob_of(part), counter.add_layer(str(part.digest), part.size_bytes, part.media_type))
         await store.fetch(fetched.source, blob)
     counter.enter(PullState.COMMITTING)
     body = fetched.image.bodies[str(digest)]

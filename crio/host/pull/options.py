@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from crio.core.image.auth import Credentials
 from crio.core.image.platform import Platform, platform_of_machine
 from crio.core.image.registries import ShortNameMode
+from crio.host.pull.progress import PullEnd
 from crio.host.registry.conffiles import RegistriesFiles
 from crio.host.registry.credentials import AuthOptions
 from crio.host.registry.options import WebOptions
@@ -52,7 +54,8 @@ class Budgets:
 class PullOptions:
     """How to pull. ``short_names`` None means what registries.conf says.
 
-    ``artifacts_dir`` is where artifacts go (``artifacts`` in the store's root); empty: an artifact is an error.
+    ``artifacts_dir`` is where artifacts go (``artifacts`` in the store's root); empty: an artifact is an error. ``on_end`` is told of
+    the end of every pull.
     """
 
     unpack_program: str
@@ -66,6 +69,7 @@ class PullOptions:
     platform: Platform = field(default_factory=this_platform)
     big_files_dir: str = "/var/tmp"
     artifacts_dir: str = ""
+    on_end: Callable[[PullEnd], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

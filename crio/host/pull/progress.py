@@ -39,16 +39,18 @@ class LayerProgress:
     total_bytes: int
     fetched_bytes: int
     state: LayerState
+    media_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PullProgress:
-    """One pull. ``endpoint`` is the repository that answered, which may be a mirror."""
+    """One pull. ``endpoint`` is the repository that answered, which may be a mirror; ``idle_s`` how long nothing has moved."""
 
     reference: str
     state: PullState
     endpoint: str
     layers: tuple[LayerProgress, ...]
+    idle_s: float = 0.0
 
     @property
     def fetched_bytes(self) -> int:
@@ -61,6 +63,14 @@ class PullProgress:
         return sum(layer.total_bytes for layer in self.layers if layer.state is not LayerState.PRESENT)
 
 
+@dataclass(frozen=True, slots=True)
+class PullEnd:
+    """How a pull ended: what had come by then, and the error, None for a success."""
+
+    progress: PullProgress
+    error: BaseException | None = None
+
+
 @dataclass(slots=True)
 class LayerCounter:
     """The live counters of one layer."""
@@ -68,6 +78,7 @@ class LayerCounter:
     digest: str
     total_bytes: int
     on_change: Callable[[], None]
+    media_type: str = ""
     fetched_bytes: int = 0
     state: LayerState = LayerState.WAITING
 
@@ -83,7 +94,7 @@ class LayerCounter:
 
     def copy(self) -> LayerProgress:
         """The counters as they are now."""
-        return LayerProgress(self.digest, self.total_bytes, self.fetched_bytes, self.state)
+        return LayerProgress(self.digest, self.total_bytes, self.fetched_bytes, self.state, self.media_type)
 
 
 @dataclass(slots=True)
@@ -99,6 +110,10 @@ class PullCounter:
     layers: list[LayerCounter] = field(default_factory=list)
     askers: int = 0
     _told_at_s: float = 0.0
+    _moved_at_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._moved_at_s = self.clock()
 
     def restart(self) -> None:
         """The pull begins, again if need be."""
@@ -111,23 +126,25 @@ class PullCounter:
         self.state = state
         self._tell()
 
-    def add_layer(self, digest: str, total_bytes: int) -> LayerCounter:
+    def add_layer(self, digest: str, total_bytes: int, media_type: str = "") -> LayerCounter:
         """A counter for one more layer."""
-        counter = LayerCounter(digest, total_bytes, self.on_bytes)
+        counter = LayerCounter(digest, total_bytes, self.on_bytes, media_type)
         self.layers.append(counter)
         return counter
 
     def on_bytes(self) -> None:
         """Something moved; listeners hear of it unless they heard something just now."""
-        if self.listeners and self.clock() - self._told_at_s >= self.interval_s:
+        self._moved_at_s = self.clock()
+        if self.listeners and self._moved_at_s - self._told_at_s >= self.interval_s:
             self._tell()
 
     def copy(self) -> PullProgress:
         """The state as it is now."""
-        return PullProgress(self.reference, self.state, self.endpoint, tuple(layer.copy() for layer in self.layers))
+        layers = tuple(layer.copy() for layer in self.layers)
+        return PullProgress(self.reference, self.state, self.endpoint, layers, self.clock() - self._moved_at_s)
 
     def _tell(self) -> None:
-        self._told_at_s = self.clock()
+        self._told_at_s = self._moved_at_s = self.clock()
         if self.listeners:
             seen = self.copy()
             for listener in self.listeners:
