@@ -43,7 +43,7 @@ class FrontDoor:
             raise InvalidArgument(f"listen {path!r} is longer than {SOCKET_PATH_MAX} bytes, the most that a socket's path may have")
         self._path = path
         os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
-        _remove_stale(path)
+        remove_stale_socket(path, "listen")
         self._inner = _inner_directory(path)
         self._inner_lock_fd = hold_lock(os.path.join(self._inner, _LOCK), f"the socket {path}")
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -99,8 +99,11 @@ def _inner_directory(path: str) -> str:
     return inner
 
 
-def _remove_stale(path: str) -> None:
-    """Remove the socket of a daemon that is gone; raises AlreadyExists when somebody answers on it."""
+def remove_stale_socket(path: str, key: str) -> None:
+    """Remove the socket of a daemon that is gone; raises AlreadyExists when somebody answers on it.
+
+    :param key: the setting that names the path
+    """
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         probe.connect(path)
@@ -110,10 +113,10 @@ def _remove_stale(path: str) -> None:
         if error.errno == errno.ECONNREFUSED and stat.S_ISSOCK(os.lstat(path).st_mode):
             os.unlink(path)
             return
-        raise InvalidArgument(f"listen {path!r} cannot be used: {error.strerror}") from error
+        raise InvalidArgument(f"{key} {path!r} cannot be used: {error.strerror}") from error
     finally:
         probe.close()
-    raise AlreadyExists(f"another daemon answers on {path}: stop it first, or give this one its own socket (listen)")
+    raise AlreadyExists(f"another daemon answers on {path}: stop it first, or give this one its own socket ({key})")
 
 
 def notify_systemd(text: str) -> None:
