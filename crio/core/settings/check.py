@@ -18,7 +18,7 @@ from crio.core.settings.convert import describe
 from crio.core.settings.findings import Finding, Severity, nearest_name
 from crio.core.settings.handler import RuntimeHandler, RuntimeType
 from crio.core.settings.known import ALLOWABLE_ANNOTATIONS
-from crio.core.settings.metrics import COLLECTORS
+from crio.core.settings.metrics import ALL_COLLECTORS
 from crio.core.settings.runtime import CgroupManager
 from crio.core.settings.schema import Path, TableSchema, schema_of
 from crio.core.settings.stats import ALL_POD_METRICS, POD_METRICS
@@ -136,9 +136,11 @@ def _check_tls(settings: Settings) -> Iterator[Finding]:
 
 def _check_collectors(settings: Settings) -> Iterator[Finding]:
     for name in settings.metrics.metrics_collectors:
-        if name not in COLLECTORS:
+        if name not in ALL_COLLECTORS:
             path = ("crio", "metrics", "metrics_collectors")
-            yield dataclasses.replace(_warning(path, "unknown collector", name), nearest=nearest_name(name, COLLECTORS))
+            # A warning: files written for older releases name collectors that are no more, and must not stop a node.
+            finding = _warning(path, "unknown collector", name, "one of " + ", ".join(ALL_COLLECTORS))
+            yield dataclasses.replace(finding, nearest=nearest_name(name, ALL_COLLECTORS))
 
 
 def _check_pod_metrics(settings: Settings) -> Iterator[Finding]:

@@ -28,6 +28,9 @@ COLLECTORS: Final = (
     "containers_stopped_monitor_count",
     "default_runtime",
 )
+# Ours, beside CRI-O's: how far the running pulls are.
+PULL_PROGRESS: Final = "image_pulls_progress"
+ALL_COLLECTORS: Final = (*COLLECTORS, PULL_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class MetricsSettings:
 
     enable_metrics: bool = setting(False, "Serve metrics for Prometheus.", Flag("enable-metrics", "CONTAINER_ENABLE_METRICS"))
     metrics_collectors: tuple[str, ...] = setting(
-        COLLECTORS,
+        ALL_COLLECTORS,
         "Metrics to serve; the prefixes container_runtime_ and crio_ may be left out.",
         Flag("metrics-collectors", "CONTAINER_METRICS_COLLECTORS"),
     )

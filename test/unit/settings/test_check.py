@@ -13,7 +13,7 @@ from crio.core.settings.checkpoint import CheckpointLevel
 from crio.core.settings.decode import assemble, decode
 from crio.core.settings.findings import Severity
 from crio.core.settings.handler import MONITOR_PATH_VARIABLE, RuntimeHandler
-from crio.core.settings.metrics import COLLECTORS
+from crio.core.settings.metrics import ALL_COLLECTORS, COLLECTORS
 from crio.core.settings.runtime import CgroupManager
 from crio.core.settings.translate import min_memory_bytes
 from crio.core.settings.values import Settings
@@ -134,7 +134,8 @@ WARNINGS = {
     ),
     "an unknown collector": (
         "crio.metrics.metrics_collectors = ['operation_total']",
-        'crio.metrics.metrics_collectors: unknown collector "operation_total" (did you mean "operations_total"?)',
+        'crio.metrics.metrics_collectors: unknown collector "operation_total", expected one of '
+        f'{", ".join(ALL_COLLECTORS)} (did you mean "operations_total"?)',
     ),
 }
 DROPPED = {
