@@ -14,7 +14,7 @@ import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +26,7 @@ from crio.core.settings.translate import min_memory_bytes
 from crio.core.settings.values import RuntimeHandler, Settings
 from crio.cri.image_service import ImageService
 from crio.cri.runtime_service import RuntimeService
-from crio.cri.server import make_server
+from crio.cri.server import Observer, make_server
 from crio.host import logs, markers, namespaces, process, syscalls
 from crio.host.blocking import Blocking
 from crio.host.cgroup.manager import CgroupManager
@@ -45,11 +45,14 @@ from crio.host.store import StoreOptions, open_store
 from crio.ops import exits, network
 from crio.ops.context import Context, Live, Programs
 from crio.ops.flights import Flights
+from crio.ops.meter import Meter, Unmetered
 from crio.ops.restore import restore
 from crio.ops.stages import Timeline
 from crio.ops.table import Table
 
 if TYPE_CHECKING:
+    from crio.host.pull.engine import PullEngine
+    from crio.host.pull.leftlayers import LeftLayers
     from crio.status.api import StatusServer
 
 DRAIN_S: Final = 10.0
@@ -195,7 +198,12 @@ async def make_context(start: Start, settings: Settings, group: asyncio.TaskGrou
     await cni.start()
     stack.push_async_callback(cni.stop)
     unpack = find_program("unpack", private=True)
-    pulls = LazyPulls(lambda left: pull_engine(store, left, pull_options(settings, start.registries, unpack)), store, settings)
+    meter = make_meter(settings)
+
+    def make_engine(left: LeftLayers) -> PullEngine:
+        return pull_engine(store, left, replace(pull_options(settings, start.registries, unpack), on_end=meter.on_pull))
+
+    pulls = LazyPulls(make_engine, store, settings)
     stack.callback(pulls.close)
     return Context(
         live=Live(settings),
@@ -213,7 +221,28 @@ async def make_context(start: Start, settings: Settings, group: asyncio.TaskGrou
         pulls=pulls,
         names=ImageNames(start.registries),
         exits=ExitWatch(settings.runtime.container_exits_dir, group),
+        meter=meter,
     )
+
+
+def make_meter(settings: Settings) -> Meter:
+    """What counts: nothing unless metrics are on. The Prometheus library costs more time and memory than the rest of a start."""
+    if not settings.metrics.enable_metrics:
+        return Unmetered()
+    from crio.status.metrics import PrometheusMeter
+
+    return PrometheusMeter(settings.metrics.metrics_collectors)
+
+
+async def serve_metrics(ctx: Context, stack: contextlib.AsyncExitStack) -> None:
+    """Let Prometheus in, if metrics are on; raises InvalidArgument naming the setting that is in the way."""
+    if not ctx.settings.metrics.enable_metrics:
+        return
+    from crio.status.metrics_server import MetricsServer
+
+    server = MetricsServer(ctx)
+    stack.push_async_callback(server.stop)
+    await server.start()
 
 
 class LateStatus:
@@ -256,9 +285,14 @@ async def _end(task: asyncio.Task[None]) -> None:
     await asyncio.wait([task])
 
 
-def _observe(method: str, seconds: float, failed: bool) -> None:
-    """Told of every unary call."""
-    log.debug("%s %s in %.1f ms", method, "failed" if failed else "done", seconds * 1000)
+def _observer(meter: Meter) -> Observer:
+    """What is told of every unary call."""
+
+    def observe(method: str, seconds: float, failed: bool) -> None:
+        log.debug("%s %s in %.1f ms", method, "failed" if failed else "done", seconds * 1000)
+        meter.on_call(method, seconds, failed)
+
+    return observe
 
 
 async def serve(start: Start) -> int:
@@ -275,6 +309,7 @@ async def serve(start: Start) -> int:
         door = FrontDoor(settings.api.listen)
         stack.callback(door.close)
         ctx = await make_context(start, settings, group, stack)
+        await serve_metrics(ctx, stack)
         ctx.exits.begin(lambda name: exits.on_exit(ctx, name), lambda name: exits.on_monitor_end(ctx, name))
         stack.callback(ctx.exits.close)
         if markers.was_unclean(settings.root):
@@ -286,7 +321,7 @@ async def serve(start: Start) -> int:
         server = make_server(
             RuntimeService(ctx),
             ImageService(ctx),
-            _observe,
+            _observer(ctx.meter),
             max_receive_bytes=settings.api.grpc_max_recv_msg_size,
             max_send_bytes=settings.api.grpc_max_send_msg_size,
         )

@@ -16,6 +16,7 @@ from crio.host.registry.names import ImageNames
 from crio.host.runtime.handlers import Handlers
 from crio.host.store.port import StorePort
 from crio.ops.flights import Flights
+from crio.ops.meter import Meter
 from crio.ops.stages import Timeline
 from crio.ops.table import Table
 
@@ -54,6 +55,7 @@ class Context:
     pulls: LazyPulls
     names: ImageNames
     exits: ExitWatch
+    meter: Meter
 
     @property
     def settings(self) -> Settings:

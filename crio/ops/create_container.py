@@ -37,7 +37,10 @@ async def create_container(ctx: Context, sandbox_id: str, config: ContainerConfi
     """
     sandbox = ctx.table.sandboxes.find(sandbox_id)
     name = container_name(config.metadata, sandbox.config.metadata)
-    container_id = await ctx.flights.join(("create container", name), lambda: _carry(ctx, sandbox.id, name, config))
+    key = ("create container", name)
+    if ctx.flights.running(key):
+        ctx.meter.on_retry(ctx.timeline.stage_of(name))
+    container_id = await ctx.flights.join(key, lambda: _carry(ctx, sandbox.id, name, config))
     made = ctx.table.containers.get(container_id)
     if made is not None and (made.sandbox_id, made.config.metadata) != (sandbox.id, config.metadata):
         raise AlreadyExists(f"container name {name!r} is taken by {made.id} in sandbox {made.sandbox_id}")

@@ -42,6 +42,8 @@ async def on_monitor_end(ctx: Context, object_id: str) -> None:
         try:
             if not monitor.is_alive(container.monitor if container is not None else None):
                 log.warning("the monitor of container %s is gone: its exit status will be unknown", object_id)
+                if container is not None:
+                    ctx.meter.on_monitor_lost(container.name)
                 await process.wait_readable(fd)
         finally:
             os.close(fd)
@@ -81,7 +83,9 @@ async def on_exit(ctx: Context, object_id: str) -> None:
         if container.config.security.namespaces.pid is not NamespaceMode.CONTAINER:
             # In a shared pid namespace nothing else ends what the first process has left behind.
             ctx.cgroups.kill(container.cgroup_path)
-        ctx.table.containers.note(_ended(container, files, code))
+        ended = ctx.table.containers.note(_ended(container, files, code))
+        if ended.oom_killed:
+            ctx.meter.on_oom(ended.name)
         ctx.table.exited(object_id).set()
         remove_quietly(os.path.join(ctx.settings.runtime.container_exits_dir, object_id))
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from typing import Final
 
 from crio.core.cni.bandwidth import bandwidth_of
@@ -39,9 +40,12 @@ async def connect(ctx: Context, sandbox: Sandbox) -> Sandbox:
     A failure after the attachment is undone by the caller's ``disconnect``.
     """
     pod = pod_network(ctx, sandbox)
+    began_s = time.monotonic()
     result = await ctx.cni.add(pod)
+    ctx.meter.on_network("network_setup_pod", time.monotonic() - began_s)
     if pod.port_mappings and not result.ports_by_plugin:
         await ctx.hostports.add(sandbox.id, result.ips, pod.port_mappings)
+    ctx.meter.on_network("network_setup_overall", time.monotonic() - began_s)
     return dataclasses.replace(sandbox, ips=result.ips, cni_result=result.raw.decode(), network_up=True)
 
 

@@ -53,6 +53,7 @@ async def discard(ctx: Context, container: Container) -> None:
             ctx.cgroups.remove(path)
         await ctx.blocking.run(_delete_storage, ctx, container)
         ctx.table.drop_container(container.id)
+        ctx.meter.on_removed(container.name)
 
 
 def _delete_storage(ctx: Context, container: Container) -> None:

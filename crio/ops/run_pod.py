@@ -40,7 +40,10 @@ async def run_pod(ctx: Context, config: SandboxConfig, handler_name: str) -> str
     """
     name = sandbox_name(config.metadata)
     handler = ctx.handlers.get(handler_name)
-    sandbox_id = await ctx.flights.join(("run pod", name), lambda: _carry(ctx, name, config, handler))
+    key = ("run pod", name)
+    if ctx.flights.running(key):
+        ctx.meter.on_retry(ctx.timeline.stage_of(name))
+    sandbox_id = await ctx.flights.join(key, lambda: _carry(ctx, name, config, handler))
     made = ctx.table.sandboxes.get(sandbox_id)
     if made is not None and made.config.metadata != config.metadata:
         # An underscore within a part makes two pods' names the same.

@@ -71,6 +71,11 @@ class Timeline:
             entry.end_ns = time.monotonic_ns()
             _current.reset(token)
 
+    def stage_of(self, subject: str) -> str:
+        """The stage of the newest operation about a name that still runs; "unknown" when none does."""
+        running = (entry for entry in reversed(self._ring) if entry.subject == subject and not entry.outcome)
+        return next((entry.current_stage for entry in running), "unknown")
+
     def about(self, wanted: str) -> tuple[Entry, ...]:
         """Entries about an object, by the start of its id or by its name, oldest first; all for an empty text."""
         return tuple(entry for entry in self._ring if not wanted or entry.object_id.startswith(wanted) or wanted == entry.subject)

@@ -11,6 +11,7 @@ from typing import cast
 from crio.host.blocking import Blocking
 from crio.ops.context import Context
 from crio.ops.flights import Flights
+from crio.ops.meter import Unmetered
 from crio.ops.stages import Timeline
 from crio.ops.table import Table
 from test.unit.ops.samples import Memory
@@ -76,6 +77,7 @@ async def context(directory: str, **ports: object) -> AsyncIterator[Context]:
             "handlers": SimpleNamespace(get=lambda _: SimpleNamespace(runtime=runtime)),
             "cgroups": Cgroups(),
             "runtime": runtime,
+            "meter": Unmetered(),
         }
         try:
             yield cast(Context, SimpleNamespace(**(members | ports)))
