@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import http.client
+import json
+import os
 import pathlib
 import re
+import signal
 import socket
 import ssl
 import sys
@@ -18,6 +21,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from crio.cri import api_pb2 as pb
+from test.integration.cri.own import Own, owned
 from test.integration.cri.test_daemon import refused_start
 from test.integration.pull.ring import blobs_of, fresh_image, proxy_in_thread, pull
 from test.support.cri import Cri
@@ -72,9 +76,14 @@ def samples(text: str) -> dict[str, float]:
 class Ring:
     """A daemon with metrics behind a registry that does as it is told."""
 
-    daemon: Daemon
+    own: Own
     proxy: FaultyRegistry
     pusher: Pusher
+
+    @property
+    def daemon(self) -> Daemon:
+        """The daemon."""
+        return self.own.daemon
 
     def put(self, mark: str, image: SmallImage) -> str:
         """The image in the real registry; the reference at the proxy."""
@@ -89,11 +98,17 @@ class Ring:
 @pytest.fixture(scope="module")
 def ring(registry: RunningRegistry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ring]:
     """One daemon for the tests that only look."""
-    metrics = {**METRICS, "metrics_socket": str(tmp_path_factory.mktemp("metrics") / "metrics.sock")}
+    folder = tmp_path_factory.mktemp("metrics")
+    metrics = {**METRICS, "metrics_socket": str(folder / "metrics.sock")}
     with proxy_in_thread(registry.address) as proxy:
-        insecure = f'[[registry]]\nlocation = "{proxy.address}"\ninsecure = true\n'
-        with running(Options(registries_conf=insecure, tables={"crio.metrics": metrics})) as daemon:
-            yield Ring(daemon, proxy, Pusher(registry.address))
+        insecure = f'\n[[registry]]\nlocation = "{proxy.address}"\ninsecure = true\n'
+        options = Options(registries_conf=registry.registries_conf() + insecure, tables={"crio.metrics": metrics})
+        with owned(registry, folder, options) as own:
+            # The bridge comes with the first pod and stays.
+            with own.pods() as pods:
+                pods.run()
+                pods.close()
+            yield Ring(own, proxy, Pusher(registry.address))
 
 
 def test_calls_are_counted_by_name_and_outcome(ring: Ring) -> None:
@@ -163,6 +178,29 @@ def test_a_layer_that_is_there_is_reused(ring: Ring) -> None:
     reused = [key for key in after if key.startswith(f'image_layer_reuse_total{{name="{reference}@sha256:')]
     assert len(reused) == 2
     assert after["image_pulls_layer_size_count"] == before["image_pulls_layer_size_count"]
+
+
+def of_containers(ring: Ring, metric: str) -> dict[str, float]:
+    """A metric by the container's name in its pod."""
+    return {key.split("_")[-5]: value for key, value in ring.now().items() if key.startswith(f"{metric}{{")}
+
+
+def test_a_container_killed_for_memory_and_a_lost_monitor_are_counted_by_name(ring: Ring) -> None:
+    memory = {"resources": {"memory_limit_in_bytes": 32 << 20}}
+    with ring.own.pods() as pods:
+        pod = pods.run()
+        eater, orphan = pod.start("tail", "-c", "300m", "/dev/zero", linux=memory), pod.start()
+        assert eater.ended().reason == "OOMKilled"
+        state = ring.own.root / "store/overlay-containers" / orphan.id / "userdata/state.json"
+        os.kill(json.loads(state.read_text())["containerMonitorProcess"]["pid"], signal.SIGKILL)
+        eventually(lambda: of_containers(ring, "containers_stopped_monitor_count_total"), TIMEOUT_S, "the lost monitor is counted")
+        assert of_containers(ring, "containers_stopped_monitor_count_total") == {orphan.config.metadata.name: 1}
+        assert of_containers(ring, "containers_oom_count_total") == {eater.config.metadata.name: 1}
+        pods.close()
+    assert of_containers(ring, "containers_oom_count_total") == {}
+    shown = ring.now()
+    assert shown["containers_oom_total"] == 1
+    assert 0 < shown['operations_latency_seconds{operation="network_setup_pod"}'] < TIMEOUT_S
 
 
 def test_the_socket_says_the_same_to_root_and_its_group(ring: Ring) -> None:
