@@ -77,7 +77,9 @@ class PullCounters:
             self.failed.labels(failure_reason(end.error)).inc()
 
     def _add_layer(self, reference: str, layer: LayerProgress) -> None:
-        size = size_range(layer.total_bytes)
+        # Schema 1 does not say how large a layer is.
+        size_bytes = layer.total_bytes or layer.fetched_bytes
+        size = size_range(size_bytes)
         if layer.state is LayerState.PRESENT:
             self.skipped.labels(size).inc(layer.total_bytes)
             self.reused.inc(f"{reference}@{layer.digest}")
@@ -85,7 +87,7 @@ class PullCounters:
             known = layer.media_type if is_layer(layer.media_type) else OTHER_MEDIA_TYPE
             self.fetched.labels(known, size).inc(layer.fetched_bytes)
         if layer.state in (LayerState.UNPACKED, LayerState.COMMITTED):
-            self.sizes.observe(layer.total_bytes)
+            self.sizes.observe(size_bytes)
 
 
 class PrometheusMeter:

@@ -58,8 +58,8 @@ class MetricsServer:
         await self._listen(settings, context)
         if settings.metrics_socket:
             await self._listen_unix(settings.metrics_socket, context)
-        missing = sorted(WITHOUT_SOURCE & set(settings.metrics_collectors))
-        log.info("metrics that have no source in this version and are not shown: %s", ", ".join(missing) or "none")
+        if missing := sorted(WITHOUT_SOURCE & set(settings.metrics_collectors)):
+            log.info("metrics that have no source in this version and are not shown: %s", ", ".join(missing))
 
     def _make_tls(self, settings: MetricsSettings) -> ServerTls | None:
         if not (settings.metrics_cert and settings.metrics_key):
@@ -81,7 +81,7 @@ class MetricsServer:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 raise InvalidArgument(f"metrics_port {port} on {host!r} cannot be used: {said}: expected a free port") from error
             raise InvalidArgument(f"metrics_host {host!r} cannot be used: {said}: expected an address of this machine") from error
-        bound = ", ".join(f"{address[0]}:{address[1]}" for address in self._runner.addresses)
+        bound = ", ".join(f"[{name}]:{number}" if ":" in name else f"{name}:{number}" for name, number, *_ in self._runner.addresses)
         log.info("serving metrics on %s by %s", bound, "HTTP" if context is None else "HTTPS")
 
     async def _listen_unix(self, path: str, context: ssl.SSLContext | None) -> None:

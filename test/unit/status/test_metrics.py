@@ -231,6 +231,13 @@ def test_a_media_type_that_is_no_layer_s_is_another(media_type: str) -> None:
     assert values(meter)['image_pulls_bytes_total{mediatype="other",size=">0 B"}'] == 10
 
 
+def test_a_layer_of_unknown_size_is_as_large_as_what_came() -> None:
+    meter = metered()
+    meter.on_pull(PullEnd(pull("a/b:1", LayerProgress("sha256:aa", 0, 2 * MIB, LayerState.COMMITTED))))
+    found = values(meter)
+    assert found['image_pulls_bytes_total{mediatype="other",size=">1 MiB"}'] == found["image_pulls_layer_size_sum"] == 2 * MIB
+
+
 def test_a_pull_that_was_called_off_is_no_failure() -> None:
     meter = metered()
     meter.on_pull(PullEnd(pull("a/b:1", HALF), asyncio.CancelledError()))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import dataclasses
 import pathlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import cast
@@ -59,6 +62,19 @@ async def test_a_socket_that_a_dead_daemon_left_is_taken_over_and_goes(tmp_path:
     async with serving(on_socket(path)):
         assert 'container_runtime_crio_default_runtime{runtime="crun"} 1.0' in await page(path)
     assert not path.exists()
+
+
+async def test_with_a_certificate_the_socket_speaks_tls_too(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "m.sock"
+    pair = {"metrics_cert": str(tmp_path / "c.pem"), "metrics_key": str(tmp_path / "k.pem")}
+    async with serving(dataclasses.replace(on_socket(path), **pair)):
+        context = ssl.create_default_context(cafile=pair["metrics_cert"])
+        reader, writer = await asyncio.open_unix_connection(path, ssl=context, server_hostname=socket.gethostname())
+        writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert b"container_runtime_crio_processes_defunct" in await reader.read()
+        writer.close()
+        with pytest.raises(aiohttp.ClientError):
+            await page(path)
 
 
 def _alive(tmp_path: pathlib.Path, stack: contextlib.ExitStack) -> MetricsSettings:
