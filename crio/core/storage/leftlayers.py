@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 
-class PullEnd(enum.Enum):
+class PullOutcome(enum.Enum):
     """How a pull ended, as far as its layers are concerned."""
 
     DONE = enum.auto()
@@ -54,8 +54,8 @@ def found_at_start(layers: Mapping[str, LeftLayer], now_ns: int, keep_ns: int) -
     return {one: replace(layer, until_ns=min(layer.until_ns or latest_ns, latest_ns)) for one, layer in layers.items()}
 
 
-def after_pull(layer: LeftLayer, end: PullEnd, now_ns: int, keep_ns: int) -> LeftLayer | None:
+def after_pull(layer: LeftLayer, end: PullOutcome, now_ns: int, keep_ns: int) -> LeftLayer | None:
     """What is on record about a layer when the last pull that held it ended; None: nothing, an image has it."""
-    if end is PullEnd.DONE:
+    if end is PullOutcome.DONE:
         return None
-    return replace(layer, until_ns=now_ns + (keep_ns if end is PullEnd.PASSING else 0))
+    return replace(layer, until_ns=now_ns + (keep_ns if end is PullOutcome.PASSING else 0))

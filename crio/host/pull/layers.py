@@ -19,7 +19,7 @@ from crio.core.image.errors import EncryptedLayer
 from crio.core.image.mediatypes import is_encrypted_layer
 from crio.core.image.unpacked import UnpackReport
 from crio.core.storage.ids import layer_id
-from crio.core.storage.leftlayers import PullEnd
+from crio.core.storage.leftlayers import PullOutcome
 from crio.core.storage.records import LayerRecord
 from crio.host.pull.flight import SingleFlight
 from crio.host.pull.leftlayers import LeftLayers
@@ -236,12 +236,12 @@ def _commit_of(report: UnpackReport, parent: str | None) -> LayerCommit:
     )
 
 
-def _end(error: BaseException | None) -> PullEnd:
+def _end(error: BaseException | None) -> PullOutcome:
     """How the pull ended. A cancelled one was given up by its askers or by a daemon that ends, which says nothing about the image."""
     if error is None:
-        return PullEnd.DONE
+        return PullOutcome.DONE
     passing = error.passing if isinstance(error, CriError) else isinstance(error, asyncio.CancelledError)
-    return PullEnd.PASSING if passing else PullEnd.LASTING
+    return PullOutcome.PASSING if passing else PullOutcome.LASTING
 
 
 def _first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -24,7 +24,7 @@ import orjson
 
 from crio.core.codec import decode, encode
 from crio.core.errors import CriError
-from crio.core.storage.leftlayers import LeftLayer, LeftRecord, PullEnd, after_pull, found_at_start
+from crio.core.storage.leftlayers import LeftLayer, LeftRecord, PullOutcome, after_pull, found_at_start
 from crio.core.storage.records import LayerRecord
 from crio.host.files import read_bounded, remove_quietly, write_atomic
 from crio.host.pull.store import PullStore, StoreThreads
@@ -124,7 +124,7 @@ class LeftLayers:
             await self._threads.call(functools.partial(self._file.write, layers))
             self._written = layers
 
-    async def release(self, held: Iterable[str], end: PullEnd) -> None:
+    async def release(self, held: Iterable[str], end: PullOutcome) -> None:
         """A pull has ended. What no other one holds stays for a time, or goes now, or is an image's."""
         now_ns = self._clock_ns()
         for one in held:

@@ -6,15 +6,15 @@ import orjson
 import pytest
 
 from crio.core.codec import decode, encode
-from crio.core.storage.leftlayers import LeftLayer, LeftRecord, PullEnd, after_pull, found_at_start
+from crio.core.storage.leftlayers import LeftLayer, LeftRecord, PullOutcome, after_pull, found_at_start
 
 NOW, KEEP = 1_000_000, 900
 MADE = 5
 
 ENDS = {
-    "an image has it: nothing is on record": (PullEnd.DONE, None),
-    "the failure passes: it stays for a time": (PullEnd.PASSING, LeftLayer(MADE, NOW + KEEP)),
-    "the failure lasts: it goes at once": (PullEnd.LASTING, LeftLayer(MADE, NOW)),
+    "an image has it: nothing is on record": (PullOutcome.DONE, None),
+    "the failure passes: it stays for a time": (PullOutcome.PASSING, LeftLayer(MADE, NOW + KEEP)),
+    "the failure lasts: it goes at once": (PullOutcome.LASTING, LeftLayer(MADE, NOW)),
 }
 
 
