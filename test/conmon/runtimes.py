@@ -37,9 +37,9 @@ class Runtime:
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
 
 
-def runtime(name: str) -> Runtime:
-    """``runc`` or ``crun``; the latter through our wrapper where both cgroup versions are mounted."""
-    path = shutil.which(name)
+def runtime(name: str, path: str | None = None) -> Runtime:
+    """``runc`` or ``crun``, the host's or the one at ``path``; crun through our wrapper where both cgroup versions are mounted."""
+    path = path or shutil.which(name)
     assert path is not None, f"{name} is not installed"
     if name == "crun" and CGROUP2_BESIDE.is_dir():
         return Runtime(name, str(HYBRID), (f"--hybrid={CGROUP2_BESIDE}:{path}",))

@@ -5,9 +5,9 @@ the release and the list of packages in it. There are two ways to use one:
 
 * ``Node.run`` runs a command inside, as on another machine: in a mount namespace of its own, on a layer that is thrown away, with
   /proc, /sys, /dev and the given folders at the same paths. Nothing that it mounts or writes elsewhere is seen outside.
-* ``Node.programs`` is a folder with the root's podman, buildah and skopeo, made to load their libraries from the root. They run in
-  the namespaces of whoever calls them: two programs on one store have to see each other's mounts, and no second view of a store's
-  folder can give that, since the store makes its home a private mount.
+* ``Node.programs`` is a folder with the root's podman, buildah, skopeo, monitor and OCI runtimes, made to load their libraries from the
+  root. They run in the namespaces of whoever calls them: two programs on one store have to see each other's mounts, and no second view
+  of a store's folder can give that, since the store makes its home a private mount.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from dataclasses import dataclass
 
 from test.support.gotools import cache_root
 
-PACKAGES = ("buildah", "ca-certificates", "conmon", "crun", "netavark", "patchelf", "podman", "runc", "skopeo")
-PROGRAMS = ("buildah", "podman", "skopeo")
+PACKAGES = ("buildah", "ca-certificates", "conmon", "crun", "netavark", "patchelf", "podman", "runc", "skopeo", "systemd")
+PROGRAMS = ("buildah", "conmon", "crun", "podman", "runc", "skopeo")
 BUILD_TIMEOUT_S = 900
 RUN_TIMEOUT_S = 120
 # In the private namespace: the root below a layer in memory, what every program needs, the folders, and then inside.

@@ -10,7 +10,7 @@ ELSEWHERE: dict[int, str] = {
     89: "the host's clock cannot be set or suspended; the kernel says which clock the timer has",
     91: "the status itself needs Linux 6.15; on older ones the answer is -1, and both are right",
     94: "the memory controller is on cgroup version 1; version 2's file is played over a real cgroup2 directory",
-    96: "podman 5.x wants a newer C library; CRIU, which checkpoint needs, cannot dump here; published ports need a network",
+    96: "CRIU, which checkpoint needs, cannot dump here; published ports need a network",
     98: "24 parallel execs of each kind instead of 500; CONMON_EXECS=500 runs them all",
     99: "the runtime's own ring does it: our daemon runs the same monitor through critest, log rotation and restarts",
     100: "upstream's suite is written for upstream's wordings and is not in a Debian package",

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from test.conmon.podman.engine import Engine
+from test.conmon.podman.engine import Engine, tools
 from test.support import leaks
 
 
-@pytest.fixture(scope="session", params=["runc", "crun"])
+@pytest.fixture(scope="session", params=["runc", "crun", "podman5"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """Podman with an image, for all tests of one runtime. Podman wants a short path."""
+    """Podman with an image, for all tests of one generation and runtime. Podman wants a short path."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="p-"))
-    made = Engine(folder, request.param, f"/{leaks.CGROUP_PREFIX}podman-{request.param}-{leaks.run_id()}")
+    made = Engine(folder, tools(request.param), f"/{leaks.CGROUP_PREFIX}podman-{request.param}-{leaks.run_id()}")
     made.prepare()
     yield made
     made.close()

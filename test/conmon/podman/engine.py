@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from test.conmon.harness import CONMON
-from test.conmon.runtimes import make_rootfs, runtime
-from test.support import leaks
+from test.conmon.runtimes import Runtime, make_rootfs, runtime
+from test.nodes import debian13
+from test.support import isolation, leaks
 from test.support.waiting import eventually
 
 COMMAND_TIMEOUT_S = 30.0
@@ -33,9 +34,28 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 exit_command_delay = 2
 runtime = "{name}"
-[engine.runtimes]
+{more}[engine.runtimes]
 {name} = ["{path}"]
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """A podman, the OCI runtime that it calls, how its version starts, and where the programs are that it needs besides."""
+
+    podman: str
+    runtime: Runtime
+    version: str = ""
+    helpers: str = ""
+
+
+def tools(name: str) -> Tools:
+    """The host's podman with ``runc`` or ``crun``, or (``podman5``) Debian 13's with the crun of the same release."""
+    if name != "podman5":
+        return Tools("podman", runtime(name))
+    with isolation.first_network():
+        node = debian13.node()
+    return Tools(str(node.programs / "podman"), runtime("crun", str(node.programs / "crun")), "5.", str(node.helpers))
 
 
 @dataclass(slots=True)
@@ -43,21 +63,23 @@ class Engine:
     """One podman for one runtime."""
 
     folder: pathlib.Path
-    name: str
+    tools: Tools
     parent: str
     environment: dict[str, str] = field(default_factory=dict)
 
     def prepare(self) -> None:
         """Write the configuration and import the image."""
-        chosen = runtime(self.name)
+        chosen = self.tools.runtime
         path = chosen.path
         if chosen.words:
-            path = str(self.folder / self.name)
+            path = str(self.folder / chosen.name)
             pathlib.Path(path).write_text(f'#!/bin/sh\nexec {chosen.path} {" ".join(chosen.words)} "$@"\n')
             pathlib.Path(path).chmod(0o755)
         conf = self.folder / "containers.conf"
-        conf.write_text(CONF.format(conmon=CONMON, name=self.name, path=path))
+        more = f'helper_binaries_dir = ["{self.tools.helpers}"]\n' if self.tools.helpers else ""
+        conf.write_text(CONF.format(conmon=CONMON, name=chosen.name, path=path, more=more))
         self.environment = dict(os.environ, CONTAINERS_CONF=str(conf), HOME=str(self.folder), LC_ALL="C.UTF-8")
+        self.environment["PODMAN_IGNORE_CGROUPSV1_WARNING"] = "1"
         rootfs = make_rootfs(self.folder / "rootfs")
         archive = self.folder / "box.tar"
         subprocess.run(["tar", "-C", rootfs, "-cf", archive, "."], check=True)
@@ -68,7 +90,7 @@ class Engine:
         """The command line."""
         places = ["--root", f"{self.folder}/root", "--runroot", f"{self.folder}/run", "--tmpdir", f"{self.folder}/tmp"]
         places += ["--storage-driver", "overlay", "--storage-opt", "overlay.skip_mount_home=true"]
-        return ["podman", *places, "--network-config-dir", f"{self.folder}/net", *words]
+        return [self.tools.podman, *places, "--network-config-dir", f"{self.folder}/net", *words]
 
     def call(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run podman to its end."""

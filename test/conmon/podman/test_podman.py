@@ -30,6 +30,7 @@ def test_1_podman_knows_the_monitor(podman: Engine) -> None:
     info = json.loads(podman.ok("info", "--format", "json"))
     assert info["host"]["conmon"]["path"] == CONMON
     assert info["host"]["conmon"]["version"].startswith("conmon version 2.")
+    assert info["version"]["Version"].startswith(podman.tools.version)
 
 
 def test_96_run_shows_output_and_status(podman: Engine) -> None:
@@ -189,6 +190,32 @@ def test_96_descriptors_of_the_caller(podman: Engine) -> None:
     assert done.returncode == 0, done.stderr
     assert out.read_bytes() == b"through\n"
     out.unlink()
+
+
+def test_96_sockets_of_an_activated_service(podman: Engine) -> None:
+    """The caller's descriptor 3 is the container's, which is told so with its own process id."""
+    ours, theirs = socket.socketpair()
+    script = "echo $LISTEN_FDS $LISTEN_PID; busybox cat <&3"
+    words = podman.argv("run", "--rm", *podman.run_words(IMAGE, "sh", "-c", script))
+    shell = ["/bin/sh", "-c", 'exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', "sh", *words]
+    with ours, theirs:
+        ours.sendall(b"through the socket\n")
+        ours.shutdown(socket.SHUT_WR)
+        done = subprocess.run(shell, env=podman.environment, stdin=theirs, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False)
+    assert (done.returncode, done.stdout) == (0, b"1 1\nthrough the socket\n"), done.stderr
+
+
+def test_96_a_container_without_cgroups_of_its_own(podman: Engine) -> None:
+    """It stays in the cgroups of its monitor, which are podman's. Of runc podman knows that it cannot do so."""
+    words = ("run", "-d", "--network", "none", "--cgroups", "disabled", IMAGE, "sleep", "1000")
+    if podman.tools.runtime.name != "crun":
+        assert b"not compatible with NoCgroups" in podman.call(*words).stderr
+        return
+    name = podman.ok(*words)
+    monitor, container = (int(podman.inspect(name, f".State.{pid}")) for pid in ("ConmonPid", "Pid"))
+    assert pathlib.Path(f"/proc/{container}/cgroup").read_text() == pathlib.Path(f"/proc/{monitor}/cgroup").read_text()
+    podman.ok("kill", name)
+    assert podman.ok("wait", name) == "137"
 
 
 def test_96_log_drivers_none_and_passthrough(podman: Engine) -> None:
