@@ -19,7 +19,9 @@ from test.support.waiting import eventually
 JOURNALD = "/lib/systemd/systemd-journald"
 # In a mount namespace of its own, a folder of the test's stands where journald's socket is expected.
 REDIRECT = 'mount -t tmpfs none /run && mkdir -p /run/systemd/journal && mount --bind "$0" /run/systemd/journal && exec "$@"'
-REAL = "mount -t tmpfs none /run && mkdir -p /run/systemd /run/log/journal && mount --bind {folder} /run/log && exec"
+REAL = "mount -t tmpfs none /run && mkdir -p /run/log /run/systemd/journal && mount --bind {log} /run/log"
+REAL += ' && mount --bind {sockets} /run/systemd/journal && exec "$@"'
+BIG_LABEL = 100_000
 
 
 def _fields(datagram: bytes) -> dict[str, bytes]:
@@ -118,37 +120,64 @@ def test_51_labels_and_no_partial_mark(monitor: Monitor, journal: Journal) -> No
     assert entry["FIRST"] == b"1" and entry["SECOND_2"] == b"a b" and "CONTAINER_PARTIAL_MESSAGE" not in entry
 
 
-def test_51_the_real_journald_understands_it(monitor: Monitor) -> None:
+class RealJournal:
     """journald itself, with a root of its own; what it has stored is read back by journalctl."""
-    folder = monitor.folder / "log"
-    (folder / "journal").mkdir(parents=True)
-    setup = "mkdir -p /run/log && mount --bind {0} /run/log && mkdir -p /run/systemd/journal && mount --bind {1} /run/systemd/journal"
-    sockets = monitor.folder / "sockets-of-journald"
-    sockets.mkdir()
-    place = "mount -t tmpfs none /run && " + setup.format(folder, sockets) + ' && exec "$@"'
-    journald = subprocess.Popen(
-        ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "/bin/sh", "-c", place, "sh", JOURNALD],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
+
+    def __init__(self, monitor: Monitor) -> None:
+        self.folder = monitor.folder / "log"
+        (self.folder / "journal").mkdir(parents=True)
+        sockets = monitor.folder / "sockets-of-journald"
+        sockets.mkdir()
+        place = REAL.format(log=self.folder, sockets=sockets)
+        self.process = subprocess.Popen(
+            ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "/bin/sh", "-c", place, "sh", JOURNALD],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         eventually((sockets / "socket").exists, WAIT_S, "journald's socket")
         monitor.options["-l"] = "journald"
         monitor.prefix = ("unshare", "-m", "/bin/sh", "-c", place, "sh")
-        assert monitor.run("-n", "box", FAKE_SCRIPT="echo to the journal; echo err >&2; printf rest") == 0
-        assert monitor.status() == "0"
 
-        def entries() -> list[dict[str, str]]:
-            command = ["journalctl", "-D", str(folder / "journal"), "-o", "json", f"CONTAINER_ID_FULL={CID}"]
+    def entries(self, count: int) -> dict[str, dict[str, str]]:
+        """The entries of the container by their message, once there are so many."""
+
+        def read() -> list[dict[str, str]]:
+            command = ["journalctl", "-D", str(self.folder / "journal"), "-o", "json", "--all", f"CONTAINER_ID_FULL={CID}"]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             return [json.loads(line) for line in done.stdout.splitlines()]
 
-        eventually(lambda: len(entries()) == 3, WAIT_S, "three entries")
-        found = {(str(entry["MESSAGE"]), entry["PRIORITY"]) for entry in entries()}
-    finally:
-        journald.kill()
-        journald.wait()
-    assert {(message.strip("\n"), priority) for message, priority in found} == {("to the journal", "6"), ("err", "3"), ("rest", "6")}
+        eventually(lambda: len(read()) == count, WAIT_S, f"{count} entries")
+        return {entry["MESSAGE"]: entry for entry in read()}
+
+
+@pytest.fixture
+def real_journal(monitor: Monitor) -> Iterator[RealJournal]:
+    """A real journald for the monitor."""
+    made = RealJournal(monitor)
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
+def test_51_the_real_journald_understands_it(monitor: Monitor, real_journal: RealJournal) -> None:
+    assert monitor.run("-n", "box", "--log-tag", "tag", FAKE_SCRIPT="echo to the journal; echo err >&2; printf rest") == 0
+    assert monitor.status() == "0"
+    found = real_journal.entries(3)
+    assert {message: entry["PRIORITY"] for message, entry in found.items()} == {"to the journal\n": "6", "err\n": "3", "rest": "6"}
+    assert [message for message, entry in found.items() if entry.get("CONTAINER_PARTIAL_MESSAGE") == "true"] == ["rest"]
+    for entry in found.values():
+        assert (entry["CONTAINER_ID"], entry["CONTAINER_NAME"]) == (CID[:12], "box")
+        assert (entry["CONTAINER_TAG"], entry["SYSLOG_IDENTIFIER"]) == ("tag", "tag")
+
+
+def test_51_labels_too_big_for_a_datagram(monitor: Monitor, real_journal: RealJournal) -> None:
+    """A socket takes some 200 KiB in one datagram; what is bigger goes over as a file in memory."""
+    labels = {"FIRST": "1", "SECOND_2": "two\nlines", **{f"BIG_{number}": str(number) * BIG_LABEL for number in range(3)}}
+    words = [word for name, value in labels.items() for word in ("--log-label", f"{name}={value}")]
+    assert monitor.run(*words, FAKE_SCRIPT="echo small; echo other >&2") == 0
+    assert monitor.status() == "0"
+    for entry in real_journal.entries(2).values():
+        assert {name: entry[name] for name in labels} == labels
 
 
 def test_52_without_journald_the_container_runs(monitor: Monitor) -> None:

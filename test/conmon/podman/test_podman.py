@@ -201,7 +201,8 @@ def test_96_sockets_of_an_activated_service(podman: Engine) -> None:
     with ours, theirs:
         ours.sendall(b"through the socket\n")
         ours.shutdown(socket.SHUT_WR)
-        done = subprocess.run(shell, env=podman.environment, stdin=theirs, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False)
+        stdin = theirs.fileno()
+        done = subprocess.run(shell, env=podman.environment, stdin=stdin, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False)
     assert (done.returncode, done.stdout) == (0, b"1 1\nthrough the socket\n"), done.stderr
 
 
