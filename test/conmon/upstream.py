@@ -70,6 +70,7 @@ KNOWN: dict[str, str] = {
     "test_94_a_real_container_that_runs_out_of_memory": "defect 24",
     "test_94_podman_sees_an_oom_kill[runc]": "defect 24",
     "test_94_podman_sees_an_oom_kill[crun]": "defect 24",
+    "test_94_version_2_with_a_real_kernel": "defect 24",
     "test_94_version_2_events_are_understood": "it takes the first line of a process's cgroups, which is one of version 1 here",
     "test_95_the_notify_relay": "2.1.9: the filter; abstract addresses are taken for paths",
 }

@@ -9,7 +9,6 @@ ELSEWHERE: dict[int, str] = {
     85: "with podman only",
     89: "the host's clock cannot be set or suspended; the kernel says which clock the timer has",
     91: "the status itself needs Linux 6.15; on older ones the answer is -1, and both are right",
-    94: "the memory controller is on cgroup version 1; version 2's file is played over a real cgroup2 directory",
     96: "CRIU, which checkpoint needs, cannot dump here; published ports need a network",
     98: "24 parallel execs of each kind instead of 500; CONMON_EXECS=500 runs them all",
     99: "the runtime's own ring does it: our daemon runs the same monitor through critest, log rotation and restarts",
