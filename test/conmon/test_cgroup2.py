@@ -7,8 +7,7 @@ import pathlib
 
 from test.conmon.harness import CONMON
 from test.conmon.runtimes import make_bundle
-from test.nodes import debian13, qemu
-from test.support import isolation
+from test.nodes import qemu
 
 BOOT_TIMEOUT_S = 300
 LIMIT_BYTES = 16 << 20
@@ -44,9 +43,7 @@ echo {name} $(cat exits/{name}) $(test ! -e persist/{name}/oom || echo persist) 
 
 
 def test_94_version_2_with_a_real_kernel(tmp_path: pathlib.Path) -> None:
-    with isolation.first_network():
-        node = debian13.node()
-    files = {**qemu.program("/usr/bin/crun", node), **qemu.program(CONMON)}
+    files = {**qemu.program("/usr/bin/crun"), **qemu.program(CONMON)}
     files["/usr/bin/conmon"] = files.pop(CONMON)
     script = START
     for name, (command, then, _) in BOXES.items():

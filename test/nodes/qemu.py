@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping
 
 from test.nodes import debs
-from test.nodes.debian13 import DEBIAN_13, Node
+from test.nodes.debian13 import DEBIAN_13
 
 KERNEL = "linux-image-cloud-amd64*"
 END = "the script has ended"
@@ -65,13 +65,11 @@ def run(script: str, files: Mapping[str, pathlib.Path], timeout_s: float) -> str
         return printed
 
 
-def program(path: str, node: Node | None = None) -> dict[str, pathlib.Path]:
-    """The files of a program of a root, or of the host: itself, and the loader and libraries that it is linked to."""
-    command = ("ldd", path)
-    printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout if node is None else node.run(*command).stdout
-    root = "" if node is None else str(node.root)
+def program(path: str) -> dict[str, pathlib.Path]:
+    """The files of a program of the host: itself, and the loader and libraries that it is linked to."""
+    printed = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
     paths = [path, *re.findall(r"(?:=> |^\s*)(/\S+) \(0x", printed, re.MULTILINE)]
-    return {path: pathlib.Path(f"{root}{path}").resolve() for path in paths}
+    return {path: pathlib.Path(path).resolve() for path in paths}
 
 
 def _kernel() -> pathlib.Path:
