@@ -13,10 +13,10 @@ declare -A GROUPS_OF=(
   [build]="gcc libc6-dev make nasm musl-tools linux-libc-dev python3 python3-venv python3-dev git ca-certificates dpkg-dev
            libisal-dev libzstd-dev liblzma-dev libbz2-dev libseccomp-dev"
   # Peers and judges: other programs that must agree with ours on formats and behaviour; what the tests watch, sign, fuzz
-  # and make file systems with, and the machines that they start.
+  # and make file systems with, the machines that they start, and another architecture's compiler and processor.
   [test]="podman skopeo buildah containerd conmon iptables nftables conntrack strace valgrind clang libclang-rt-dev
           gpg gpg-agent openssl zstd xz-utils e2fsprogs xfsprogs btrfs-progs debootstrap patchelf groff-base
-          cpio qemu-system-x86"
+          cpio qemu-system-x86 qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 )
 
 wanted=()

@@ -77,7 +77,7 @@ KNOWN: dict[str, str] = {
 
 
 # Modules about options that upstream does not have at all.
-OURS = ("test_policy.py", "test_build.py", "test_fairness.py", "test_complete.py", "pinns", "pause")
+OURS = ("test_arm64.py", "test_policy.py", "test_build.py", "test_fairness.py", "test_complete.py", "pinns", "pause")
 
 
 def known(name: str) -> str | None:

@@ -21,10 +21,15 @@ def host_suite() -> str:
     return next(line.partition("=")[2].strip('"') for line in lines if line.startswith("VERSION_CODENAME="))
 
 
+def key_of(content: bytes) -> str:
+    """A name for the cache that belongs to some content."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def unpacked(suite: str, architecture: str, packages: Sequence[str]) -> pathlib.Path:
     """The folder with the files of ``packages``, made once. Of a package whose name ends in ``*`` that is an empty one which depends
     on the newest (a kernel's) the files are of what it depends on."""
-    key = hashlib.sha256("\n".join((suite, architecture, *packages, "1")).encode()).hexdigest()[:16]
+    key = key_of("\n".join((*packages, "1")).encode())
 
     def make(folder: pathlib.Path) -> None:
         with isolation.first_network(), tempfile.TemporaryDirectory(prefix="debs-") as scratch:
