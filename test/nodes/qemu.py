@@ -1,4 +1,4 @@
-"""A machine with a kernel of its own, for one script: QEMU without hardware help, Debian 13's kernel, a root in memory.
+"""An amd64 machine with a kernel of its own, for one script: QEMU without hardware help, Debian 13's kernel, a root in memory.
 
 It has cgroup version 2 with all controllers, every capability, and nothing of the host's. The processor is emulated: count on a
 tenth of the speed, and some seconds until the script starts. What the script prints on standard output comes back; the kernel's
