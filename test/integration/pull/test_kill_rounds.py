@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from test.integration.cli.test_check import crio
 from test.integration.pull.ring import Pulled, StoreFiles, blobs_of, fresh_image, proxy_in_thread, pull, remove, unpackers
 from test.support.daemon import Daemon, Options, running
 from test.support.faulty_registry import FaultyRegistry
@@ -137,6 +138,8 @@ def test_what_a_killed_daemon_had_in_hand_goes_when_nobody_came_back_for_it(ring
     eventually(lambda: all(one["until_ns"] for one in ring.files.left().values()), COMMITTED_S, "what was held is left now")
     assert len(ring.files.left()) == len(image.layers)
     ring.daemon.stop()
+    checked = crio(ring.daemon, "check")
+    assert (checked.returncode, checked.stdout) == (0, "the storage is sound\n")
     ring.files.assert_clean()
     assert ring.files.complete_blobs() == complete
     ring.files.left_path.write_text(json.dumps({"layers": {one: {**left, "until_ns": 1} for one, left in ring.files.left().items()}}))
