@@ -15,7 +15,10 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from test.support.waiting import eventually_async
+
 MAX_HEAD_BYTES = 64 * 1024
+HOLD_S = 60.0
 TLS_HANDSHAKE = b"\x16"
 
 
@@ -36,10 +39,19 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """The body stops after ``at`` bytes until something has happened: ``until`` says up to which byte it may go on, 0 for "not yet"."""
+
+    at: int
+    until: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What is sent back. ``cut_at``: close after so many bytes of the body. ``hang_at``: say no more after so many.
 
     ``length`` is the Content-Length when it is to be a lie. ``trickle``: the body comes in so many pieces, one every ``pause_s``.
+    ``hold``: it waits for something in the middle, and hangs where it may go on to, unless that is the end.
     """
 
     status: int = 200
@@ -50,6 +62,7 @@ class Answer:
     length: int | None = None
     trickle: int = 0
     pause_s: float = 0.0
+    hold: Hold | None = None
 
 
 Rule = Callable[[Seen], Answer | None]
@@ -113,7 +126,7 @@ class FaultyRegistry:
                 self.seen.append(request)
                 answer = await self._decide(request)
                 if not await self._send(writer, answer):
-                    if answer.hang_at is not None:
+                    if answer.hang_at is not None or answer.hold is not None:
                         await self._hang(reader)
                     break
         except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
@@ -137,6 +150,8 @@ class FaultyRegistry:
         head += [f"{name}: {value}" for name, value in answer.headers]
         head += [f"Content-Length: {length}", "", ""]
         writer.write("\r\n".join(head).encode())
+        if answer.hold is not None:
+            return await self._send_held(writer, answer.body, answer.hold)
         stop = min(one for one in (answer.cut_at, answer.hang_at, len(answer.body)) if one is not None)
         for piece in _pieces(answer.body[:stop], answer.trickle):
             writer.write(piece)
@@ -147,6 +162,17 @@ class FaultyRegistry:
                     async with asyncio.timeout(answer.pause_s):
                         await self._release.wait()
         return answer.cut_at is None and answer.hang_at is None and answer.length is None
+
+    async def _send_held(self, writer: asyncio.StreamWriter, body: bytes, hold: Hold) -> bool:
+        writer.write(body[: hold.at])
+        await writer.drain()
+        stop = await eventually_async(lambda: self._may_go_on(hold), HOLD_S, "what an answer is held for")
+        writer.write(body[hold.at : stop])
+        await writer.drain()
+        return stop >= len(body)
+
+    async def _may_go_on(self, hold: Hold) -> int:
+        return hold.at if self._release.is_set() else hold.until()
 
     async def _hang(self, reader: asyncio.StreamReader) -> None:
         """Until the test says so or the client has gone."""
