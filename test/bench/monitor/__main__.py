@@ -69,7 +69,8 @@ class Bench:
         """The floor under the throughput, once a round."""
         if "throughput" in self.groups:
             for load in throughput.loads(self.scale):
-                throughput.measure_floor(self.folder, self.floor, self.programs, load)
+                for same_volume in (False, True):
+                    throughput.measure_floor(self.folder, self.floor, self.programs, load, same_volume)
 
     def starts(self, everyone: list[Figures], times: int) -> None:
         """Starts with real runtimes, alternating call by call."""

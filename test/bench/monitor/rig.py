@@ -114,13 +114,19 @@ class Run:
         return (self.place / "exits" / self.name).exists()
 
     def wait(self) -> None:
-        """Wait for a monitor that was started with --sync, without collecting it."""
+        """Wait for the process that was started (with --sync: the monitor), without collecting it."""
         assert self.process is not None
         os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
 
     def cpu_s(self) -> float:
         """CPU seconds of the monitor itself, alive or not collected yet."""
-        return int(pathlib.Path(f"/proc/{self.pid}/schedstat").read_text("ascii").split()[0]) / NS
+        return cpu_s(self.pid)
+
+    def start_cpu_s(self) -> float:
+        """CPU seconds of the process that was started, until its end, and of the daemon that it left behind."""
+        self.wait()
+        assert self.process is not None
+        return cpu_s(self.process.pid) + cpu_s(self.pid)
 
     def kill(self) -> None:
         """End the container."""
@@ -134,6 +140,11 @@ class Run:
         daemon = self.pid
         self.process.wait(TIMEOUT_S)
         eventually(lambda: not _is_running(daemon), TIMEOUT_S, f"the end of the monitor {daemon}")
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process, alive or not collected yet."""
+    return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[0]) / NS
 
 
 def _is_running(pid: int) -> bool:
