@@ -60,7 +60,8 @@ class Bench:
         if "attach" in self.groups:
             latency.measure_attach(self.rig(path), figures, 50)
         if "stuck" in self.groups:
-            latency.measure_stuck(self.rig(path), figures)
+            latency.measure_attach_beside(self.rig(path), figures, 50)
+            latency.measure_stuck(self.rig(path), figures, self.programs)
         if "memory" in self.groups:
             for count in MEMORY_COUNTS:
                 memory.measure(self.rig(path), figures, count)
@@ -73,7 +74,7 @@ class Bench:
                     throughput.measure_floor(self.folder, self.floor, self.programs, load, same_volume)
 
     def starts(self, everyone: list[Figures], times: int) -> None:
-        """Starts with real runtimes, alternating call by call."""
+        """Starts with real runtimes, alternating call by call, and their floor."""
         if "start" not in self.groups:
             return
         rootfs = make_rootfs(self.folder / "rootfs")
@@ -83,6 +84,7 @@ class Bench:
             for _ in range(times):
                 for figures, rig in zip(everyone, rigs, strict=True):
                     latency.measure_start(rig, figures, real)
+                latency.measure_runtime_alone(self.folder, self.floor, real)
 
 
 def facts() -> dict[str, object]:
