@@ -45,7 +45,8 @@ class Figures:
         self.series.setdefault(name, Series(unit)).values.append(value)
 
 
-def _cell(value: float, unit: str) -> str:
+def cell(value: float, unit: str) -> str:
+    """A figure with some three digits."""
     return (
         f"{value:.3f}"
         if unit == "MB" and value < 1
@@ -62,7 +63,7 @@ def rows(ours: Figures, other: Figures | None) -> list[tuple[str, ...]]:
     found = []
     for name, series in ours.series.items():
         summary = series.summary()
-        row = (name, series.unit, *(_cell(summary[key], series.unit) for key in ("p50", "p90", "max")))
+        row = (name, series.unit, *(cell(summary[key], series.unit) for key in ("p50", "p90", "max")))
         if other is not None:
             theirs = other.series.get(name)
             if theirs is None:
@@ -70,7 +71,7 @@ def rows(ours: Figures, other: Figures | None) -> list[tuple[str, ...]]:
             else:
                 known = theirs.summary()
                 ratio = f"{summary['p50'] / known['p50']:.2f}" if known["p50"] else "-"
-                row += (*(_cell(known[key], series.unit) for key in ("p50", "p90", "max")), ratio)
+                row += (*(cell(known[key], series.unit) for key in ("p50", "p90", "max")), ratio)
         found.append(row)
     return found
 
@@ -83,15 +84,24 @@ def table(ours: Figures, other: Figures | None) -> str:
         head += ("p50", "p90", "max", "ratio")
         top += (other.runtime, "", "", "")
     body = rows(ours, other)
-    widths = [max(len(row[column]) for row in (head, *body)) for column in range(len(head))]
-    starts = [sum(widths[:column]) + 2 * column for column in range(len(head))]
+    starts = [sum(_widths(head, body)[:column]) + 2 * column for column in range(len(head))]
     titles = ""
     for column, words in enumerate(top):
         if words:
             titles = titles.ljust(starts[column]) + words
-    lines = [titles]
+    return "\n".join([titles, aligned(head, body)])
+
+
+def _widths(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[int]:
+    return [max(len(row[column]) for row in (head, *body)) for column in range(len(head))]
+
+
+def aligned(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """Cells as text in straight columns, the first one to the left, the others to the right."""
+    widths = _widths(head, body)
+    lines = []
     for row in (head, *body):
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        cells = [row[0].ljust(widths[0]), *(words.rjust(width) for words, width in zip(row[1:], widths[1:], strict=True))]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 

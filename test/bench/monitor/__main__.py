@@ -11,23 +11,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from test.bench.figures import Figures, as_json, table
-from test.bench.monitor import latency, memory, throughput
+from test.bench.figures import Figures, aligned, as_json, table
+from test.bench.monitor import goals, latency, memory, throughput
 from test.bench.monitor.rig import Programs, Rig, compile_programs, scratch
 from test.conmon.runtimes import make_rootfs, runtime
 
 OURS = pathlib.Path(__file__).resolve().parents[3] / "bin" / "conmon"
-MEMORY_COUNTS = (1, 20, 100)
 GROUPS = ("throughput", "disk", "start", "attach", "stuck", "memory")
-# Ratios of the medians that were set as goals; the sign says which side is good.
-GOALS = {
-    "PSS each, 1 containers": "<= 0.25 and <= 0.1 MB",
-    "80-byte lines in 64-KiB writes": ">= 2.5",
-    "80-byte lines in 64-KiB writes: CPU": "<= 0.4",
-    "16-KiB lines in 64-KiB writes": ">= 1.5",
-    "start to report, runc": "<= 0.9",
-    "start to report, crun": "<= 0.7",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +53,7 @@ class Bench:
             latency.measure_attach_beside(self.rig(path), figures, 50)
             latency.measure_stuck(self.rig(path), figures, self.programs)
         if "memory" in self.groups:
-            for count in MEMORY_COUNTS:
+            for count in goals.MEMORY_COUNTS:
                 memory.measure(self.rig(path), figures, count)
 
     def floors(self) -> None:
@@ -127,14 +117,16 @@ def main() -> None:
     parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    known = facts()
     everyone, floor = run(options, lambda words: print(words, file=sys.stderr))
     other = everyone[1] if len(everyone) > 1 else None
     print(table(everyone[0], other))
     if floor.series:
         print("\n" + table(floor, None))
-    print("\ngoals: " + "; ".join(f"{name}: {goal}" for name, goal in GOALS.items()))
+    print("\n" + aligned(goals.HEAD, goals.rows(everyone[0], other, floor)))
     if options.json:
-        options.json.write_text(as_json([*everyone, floor], facts()))
+        known |= {"load after": round(os.getloadavg()[0], 2), "goals": goals.verdicts(everyone[0], other)}
+        options.json.write_text(as_json([*everyone, floor], known))
 
 
 if __name__ == "__main__":
