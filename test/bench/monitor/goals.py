@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from test.bench.figures import Figures, Series, cell
-from test.bench.monitor.latency import ALONE, BESIDE
+from test.bench.monitor.latency import ALONE, BESIDE, BURSTS
 
 RATES = ("MB/s", "k/s")
 HEAD = ("", "unit", "ours", "best", "theirs", "best", "ratio", "of the best", "floor", "goal", "reached")
@@ -48,7 +48,7 @@ GOALS = {
     "16-KiB lines one by one": Goal(1.5),
     "start to report, runc": Goal(0.9),
     "start to report, crun": Goal(0.7),
-    **{f"{name}{BESIDE}": Goal(1.1, beside=f"{name}{ALONE}") for name in ("first burst of 64 MB", "second burst")},
+    **{f"{name}{BESIDE}": Goal(1.1, beside=f"{name}{ALONE}") for name in BURSTS},
     f"attach and first echo{BESIDE}": Goal(1.1, beside="attach and first echo"),
     f"echo{BESIDE}": Goal(1.1, beside="echo"),
 }
