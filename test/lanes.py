@@ -29,7 +29,7 @@ SETTLE_S = 10.0
 
 
 def _start(lane: tuple[str, ...], words: list[str], output: IO[bytes] | None) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "pytest", "--shared-host", *lane, *words]
+    command = [sys.executable, "-u", "-m", "pytest", "--shared-host", *lane, *words]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
 

@@ -27,6 +27,7 @@ from test.conmon.harness import (
     stat_fields,
     until,
 )
+from test.support import leaks
 from test.support.waiting import eventually
 
 STATUSES = {"exit 0": "0", "exit 1": "1", "exit 255": "255", "kill -TERM $$": "143", "kill -KILL $$": "137", "kill -SEGV $$": "139"}
@@ -260,7 +261,7 @@ def test_93_killing_the_monitor_during_create_kills_the_runtime(monitor: Monitor
 
 
 def test_94_running_out_of_memory_is_recorded_before_the_exit(monitor: Monitor) -> None:
-    with memory_cgroup(f"ct-oom-{os.getpid()}") as group:
+    with memory_cgroup(f"{leaks.CGROUP_PREFIX}oom-{leaks.run_id()}") as group:
         (group / "memory.limit_in_bytes").write_text("16m")
         assert monitor.run(FAKE_CGROUP=str(group / "cgroup.procs"), FAKE_SCRIPT=MEMORY_HOG) == 0
         monitor.message()
@@ -272,7 +273,7 @@ def test_94_running_out_of_memory_is_recorded_before_the_exit(monitor: Monitor) 
 
 
 def test_94_a_plain_kill_and_the_removal_of_the_cgroup_are_no_oom(monitor: Monitor) -> None:
-    with memory_cgroup(f"ct-kill-{os.getpid()}") as group:
+    with memory_cgroup(f"{leaks.CGROUP_PREFIX}kill-{leaks.run_id()}") as group:
         assert monitor.run(FAKE_CGROUP=str(group / "cgroup.procs")) == 0
         monitor.message()
         os.kill(monitor.container, signal.SIGKILL)
@@ -283,7 +284,7 @@ def test_94_a_plain_kill_and_the_removal_of_the_cgroup_are_no_oom(monitor: Monit
 
 def test_94_version_2_events_are_understood(monitor: Monitor) -> None:
     """The memory controller is on version 1 here, so the file of version 2 is played: a tmpfs over a real cgroup2 directory."""
-    name = f"ct-oom2-{os.getpid()}"
+    name = f"{leaks.CGROUP_PREFIX}oom2-{leaks.run_id()}"
     group = pathlib.Path("/sys/fs/cgroup/unified", name)
     events = monitor.folder / "events"
     events.mkdir()

@@ -13,6 +13,7 @@ import pytest
 
 from test.conmon.harness import CID, WAIT_S, Monitor, receive_all, receive_until
 from test.conmon.runtimes import Runtime, make_bundle, make_rootfs, runtime
+from test.support import leaks
 from test.support.waiting import eventually
 
 
@@ -24,7 +25,7 @@ class Container:
         self.runtime = chosen
         self.rootfs = rootfs
         self.state = monitor.folder / "state"
-        self.name = f"ct-{chosen.name}-{os.getpid()}"
+        self.name = f"{leaks.CGROUP_PREFIX}{chosen.name}-{leaks.run_id()}"
         monitor.options["-r"] = chosen.path
 
     def create(self, args: Sequence[str], *words: str) -> None:

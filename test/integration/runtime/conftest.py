@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import subprocess
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ from crio.host.facts import read_facts
 from crio.host.process import reap_orphans
 from crio.host.runtime.handlers import HandlerConfig, Handlers, Surroundings, probe_handlers
 from test.integration.runtime.bundles import Workshop, make_rootfs
+from test.support import leaks
 from test.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,7 +62,7 @@ async def workshop(request: pytest.FixtureRequest, handlers: Handlers, host: Hos
     syscalls.set_child_subreaper()
     make_rootfs(tmp_path / "rootfs")
     cgroups = CgroupManager(host.cgroups, systemd=False)
-    parent = f"/crio-test-{os.getpid()}-{secrets.token_hex(4)}"
+    parent = f"/{leaks.CGROUP_PREFIX}{leaks.run_id()}-{secrets.token_hex(4)}"
     shop = Workshop(handlers.get(request.param), host, tmp_path, parent, cgroups)
     yield shop
     await shop.close()
