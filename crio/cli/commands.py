@@ -102,6 +102,12 @@ ROOT: Final = Command(
             options=(option("default", False, "Print the built-in configuration with every key in effect."),),
         ),
         Command(name="help", aliases=("h",), doc="Explain the program or one command.", argument="[COMMAND]"),
+        Command(
+            name="load",
+            doc="Bring an image from a file or folder into the storage: oci:, oci-archive:, docker-archive: or dir:PATH.",
+            argument="SOURCE",
+            options=(option("name", "", "Name that the image gets; empty takes the names that the source has for it.", short="n"),),
+        ),
         Command(name="man", doc="Print a manual page: crio, crio.conf or crio.conf.d.", argument="[PAGE]"),
         Command(name="markdown", aliases=("md",), doc="Print a manual page as Markdown.", argument="[PAGE]"),
         Command(

@@ -129,6 +129,12 @@ def _wipe(line: CommandLine, environ: Mapping[str, str]) -> int:
     return run_wipe(line, environ)
 
 
+def _load(line: CommandLine, environ: Mapping[str, str]) -> int:
+    from crio.cli.load import run_load
+
+    return run_load(line, environ)
+
+
 def _publish(line: CommandLine, environ: Mapping[str, str]) -> int:
     """Shims report their events here; nobody needs them."""
     return 0
@@ -150,6 +156,7 @@ Command = Callable[[CommandLine, Mapping[str, str]], int]
 COMMANDS: Mapping[str, Command] = {
     "": _daemon,
     "check": _check,
+    "load": _load,
     "publish": _publish,
     "wipe": _wipe,
     "config": _config,
