@@ -19,14 +19,54 @@
 #define SYS_openat2 437
 #endif
 enum { PROC_MAGIC = 0x9fa0, OPEN_NO_XDEV = 0x01, OPEN_NO_MAGICLINKS = 0x02, OPEN_NO_SYMLINKS = 0x04, OPEN_BENEATH = 0x08 };
+#define GET_MNT_NUMBER _IOR(0xb7, 0x5, unsigned long long)
 struct open_rule {
     unsigned long long flags, mode, resolve;
 };
 
+/* The number of this process's mount namespace; 0 where the kernel does not tell. */
+static unsigned long long mnt_number(void)
+{
+    unsigned long long number = 0;
+    int fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        if (ioctl(fd, GET_MNT_NUMBER, &number) < 0)
+            number = 0;
+        close(fd);
+    }
+    return number;
+}
+
+/*
+ * A mount namespace can only be bound in one with a lower number. Since Linux 6.18 every processor deals out numbers from a
+ * batch of its own, so a new namespace may have a lower one than the old; but not if it is made on the processor that made
+ * the old one. Which that was nobody knows: try them all.
+ */
+static int unshare_mnt(void)
+{
+    unsigned long long old = mnt_number();
+    cpu_set_t allowed, one;
+    int cpu = 0;
+
+    if (unshare(CLONE_NEWNS) < 0)
+        return -1;
+    if (old == 0 || mnt_number() > old || sched_getaffinity(0, sizeof allowed, &allowed) < 0)
+        return 0;
+    for (; cpu < CPU_SETSIZE && mnt_number() <= old; cpu++) {
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        if (sched_setaffinity(0, sizeof one, &one) == 0 && unshare(CLONE_NEWNS) < 0)
+            return -1;
+    }
+    sched_setaffinity(0, sizeof allowed, &allowed);
+    return 0;
+}
+
 int inside_unshare(const struct pinns_options *options)
 {
     for (int kind = NS_MNT; kind < NS_COUNT; kind++) {
-        if (options->mode[kind] == NS_NEW && unshare(ns_table[kind].clone_flag) < 0)
+        if (options->mode[kind] == NS_NEW && (kind == NS_MNT ? unshare_mnt() : unshare(ns_table[kind].clone_flag)) < 0)
             return fail("%s namespace: cannot be created", ns_table[kind].name);
     }
     /* What the host unmounts leaves the new mount namespace too; nothing goes the other way. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 import re
@@ -75,6 +76,16 @@ def test_a_user_namespace_owns_the_others(pins: pathlib.Path) -> None:
         assert identity(pins / f"{kind}ns" / "pod") != identity(pathlib.Path(f"/proc/self/ns/{kind}"))
     mounts = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
     assert any(line.split()[4] == str(pins / "mntns") and " unbindable " in line for line in mounts)
+
+
+def test_a_mount_namespace_is_pinned_whichever_processor_makes_it(tmp_path: pathlib.Path) -> None:
+    """Linux 6.18 numbers namespaces by processor, and refuses to bind one whose number is lower than ours."""
+    processors = [str(number) for number in sorted(os.sched_getaffinity(0))[:4]]
+    for ours, theirs in itertools.product(processors, repeat=2):
+        # All of it in a namespace that ends with the command.
+        outside = ("taskset", "-c", ours, "unshare", "--mount", "taskset", "-c", theirs)
+        done = subprocess.run([*outside, PINNS, "-d", tmp_path, "-f", "pod", "-m"], capture_output=True, text=True, check=False, timeout=30)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_host_pins_the_present_namespace_and_may_be_repeated(pins: pathlib.Path) -> None:
