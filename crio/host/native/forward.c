@@ -41,6 +41,7 @@ struct end {
 
 struct link {
     struct end ends[2];
+    bool chosen;          /* the server's end is connected */
     bool dead;
     struct link *next_dead;
 };
@@ -164,14 +165,14 @@ static int choose(struct loop *loop, struct link *link) {
         return -1;
     memcpy(address.sun_path, path, strlen(path) + 1);
     struct end *server = &link->ends[SERVER];
-    server->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (server->fd < 0 || connect(server->fd, (struct sockaddr *)&address, sizeof address) < 0)
+    if (connect(server->fd, (struct sockaddr *)&address, sizeof address) < 0)
         return -1;
     for (int i = 0; i < 2; i++) {
         link->ends[i].buffer = malloc(BUFFER_BYTES);
         if (link->ends[i].buffer == NULL)
             return -1;
     }
+    link->chosen = true;
     return watch(loop, server, EPOLLIN, true) < 0 ? -1 : 1;
 }
 
@@ -179,7 +180,7 @@ static void on_ready(struct loop *loop, struct end *end, uint32_t events) {
     struct link *link = end->link;
     if (link->dead)
         return;
-    if (link->ends[SERVER].fd < 0) {
+    if (!link->chosen) {
         int chosen = choose(loop, link);
         /* A client that leaves before it has said enough: its bytes stay readable, so no end of file is ever read. */
         if (chosen < 0 || (chosen == 0 && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0))
@@ -211,21 +212,22 @@ static void accept_again(struct loop *loop, int *listen_fd, bool again) {
     (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, *listen_fd, &event);
 }
 
+/* Both descriptors or none: a client that is accepted with the last one could only be turned away. */
 static void on_client(struct loop *loop, int *listen_fd) {
-    int fd = accept4(*listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd < 0) {
+    int server_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = server_fd < 0 ? -1 : accept4(*listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    struct link *link = fd < 0 ? NULL : calloc(1, sizeof *link);
+    if (link == NULL) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             accept_again(loop, listen_fd, false);
-        return;
-    }
-    struct link *link = calloc(1, sizeof *link);
-    if (link == NULL) {
-        close(fd);
+        if (fd >= 0)
+            close(fd);
+        if (server_fd >= 0)
+            close(server_fd);
         return;
     }
     for (int i = 0; i < 2; i++)
-        link->ends[i] = (struct end){ .link = link, .fd = -1 };
-    link->ends[CLIENT].fd = fd;
+        link->ends[i] = (struct end){ .link = link, .fd = i == CLIENT ? fd : server_fd };
     if (watch(loop, &link->ends[CLIENT], EPOLLIN | EPOLLRDHUP, true) < 0)
         kill_link(loop, link);
 }

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-from crio.core.errors import Internal, ResourceExhausted
 from crio.core.storage.records import ImageRecord, LayerRecord
+from crio.host.store.diskerrors import refusal
 from crio.host.store.drivers.port import Traits
 from crio.host.store.options import ImageCommit, LayerCommit
 from crio.host.store.port import StagedLayer
 
 T = TypeVar("T")
 STORE_THREADS = 4
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class PullStore(Protocol):
@@ -52,6 +50,7 @@ class StoreThreads:
         """Runs ``work`` in a thread. A cancelled caller waits for the thread, so nothing goes on behind its back.
 
         :raises ResourceExhausted: the disk is full
+        :raises FailedPrecondition: it is read-only
         :raises Internal: another refusal of the file system
         """
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -61,8 +60,7 @@ class StoreThreads:
             await asyncio.wait((future,))
             raise
         except OSError as error:
-            kind = ResourceExhausted if error.errno in _FULL else Internal
-            raise kind(f"store: {error.filename or ''}: {error.strerror}") from error
+            raise refusal(error)(f"store: {error.filename or ''}: {error.strerror}") from error
 
     def close(self) -> None:
         """Ends the threads after what they are doing."""

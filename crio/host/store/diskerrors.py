@@ -21,6 +21,11 @@ _KINDS: dict[int, type[CriError]] = {
 }
 
 
+def refusal(error: OSError) -> type[CriError]:
+    """The kind of answer that a refusal of the disk is: ResourceExhausted, FailedPrecondition or Internal."""
+    return _KINDS.get(error.errno or 0, Internal)
+
+
 def disk_errors(verb: Callable[P, T]) -> Callable[P, T]:
     """Make ``verb`` raise ResourceExhausted, FailedPrecondition or Internal, with the path, instead of OSError."""
 
@@ -29,8 +34,7 @@ def disk_errors(verb: Callable[P, T]) -> Callable[P, T]:
         try:
             return verb(*args, **kwargs)
         except OSError as error:
-            kind = _KINDS.get(error.errno or 0, Internal)
             where = f" ({error.filename})" if error.filename else ""
-            raise kind(f"store: {verb.__name__.replace('_', ' ')}: {error.strerror or error}{where}") from error
+            raise refusal(error)(f"store: {verb.__name__.replace('_', ' ')}: {error.strerror or error}{where}") from error
 
     return wrapped

@@ -12,7 +12,7 @@ import pathlib
 import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crio.cri import api_pb2 as pb
@@ -191,8 +191,8 @@ class Side:
         return pathlib.Path(self.peer.root)
 
     def pull(self, name: str) -> PullResult:
-        """Pull with our engine."""
-        return asyncio.run(self.bench.pull(name))
+        """Pull with our engine, as a daemon of its own: what daemons know of failed pulls lives in one loop. Any thread may call it."""
+        return asyncio.run(replace(self.bench).pull(name))
 
     def push(self, repository: str, image: SmallImage, tag: str = "1") -> str:
         """Put an image into the registry; returns its reference."""

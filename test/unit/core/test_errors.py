@@ -30,6 +30,7 @@ LASTING: dict[type[CriError], str] = {
     CriError: "nobody knows: a redirect in a circle, an answer that is no HTTP, a certificate that is not trusted",
     errors.InvalidArgument: "asked wrongly",
     errors.NotFound: "not there",
+    errors.AmbiguousId: "asked wrongly",
     errors.AlreadyExists: "taken",
     errors.FailedPrecondition: "the disk is read-only",
     errors.PermissionDenied: "a policy",

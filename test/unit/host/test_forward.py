@@ -122,19 +122,33 @@ def test_a_request_whose_client_ended_its_side_is_answered(door: Door) -> None:
 
 
 @contextlib.contextmanager
-def _no_more_descriptors() -> Iterator[None]:
+def _no_more_descriptors(left: int = 0) -> Iterator[None]:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(int(name) for name in os.listdir("/proc/self/fd")) + 8, limits[1]))
     fillers = []
     with contextlib.suppress(OSError):
         while True:
             fillers.append(os.open("/dev/null", os.O_RDONLY))
+    for _ in range(left):
+        os.close(fillers.pop())
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         for fd in fillers:
             os.close(fd)
+
+
+def test_a_client_is_not_accepted_with_the_last_descriptor(door: Door) -> None:
+    client = socket.socket(socket.AF_UNIX)
+    with client:
+        with _no_more_descriptors(left=1):
+            client.connect(door.path)
+            client.sendall(b"GET /")
+            assert select.select([door.http], [], [], 0.5) == ([], [], [])
+        server, _ = door.http.accept()
+        with server:
+            assert server.recv(64) == b"GET /"
 
 
 def test_without_descriptors_the_forwarder_rests_and_then_goes_on(door: Door) -> None:
