@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -172,6 +173,9 @@ def make_peer(used: Generation, folder: pathlib.Path, registry: str, root: str =
     return Peer(used, root, runroot, str(home))
 
 
+_ONE_DAEMON = threading.Lock()
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """Our store and puller and the tools, on the same directories."""
@@ -191,8 +195,9 @@ class Side:
         return pathlib.Path(self.peer.root)
 
     def pull(self, name: str) -> PullResult:
-        """Pull with our engine, as a daemon of its own: what daemons know of failed pulls lives in one loop. Any thread may call it."""
-        return asyncio.run(replace(self.bench).pull(name))
+        """Pull with our engine, from any thread. One at a time: what is known of failed pulls belongs to one daemon, and to its loop."""
+        with _ONE_DAEMON:
+            return asyncio.run(replace(self.bench).pull(name))
 
     def push(self, repository: str, image: SmallImage, tag: str = "1") -> str:
         """Put an image into the registry; returns its reference."""

@@ -44,6 +44,16 @@ def _listener(path: Path) -> socket.socket:
     return listener
 
 
+def _polls() -> set[str]:
+    """The descriptors of this process that are epoll's."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(f"/proc/self/fd/{name}") == "anon_inode:[eventpoll]":
+                found.add(name)
+    return found
+
+
 @pytest.fixture
 def door(tmp_path: Path) -> Iterator[Door]:
     """A forwarder on a thread."""
@@ -52,7 +62,9 @@ def door(tmp_path: Path) -> Iterator[Door]:
     stop_read, stop_write = os.pipe()
     arguments = (public.fileno(), stop_read, str(tmp_path / "g"), str(tmp_path / "h"))
     thread = threading.Thread(target=syscalls.forward_connections, args=arguments)
+    before = _polls()
     thread.start()
+    eventually(lambda: _polls() - before, 5, "the forwarder has what it needs for itself")
     yield Door(str(tmp_path / "p"), grpc, http)
     os.write(stop_write, b"x")
     thread.join()
