@@ -19,11 +19,8 @@ import pytest
 from test.support import leaks
 from test.support.waiting import eventually
 
-# Of about the same length; what is new in the integration ring is in the second one.
-LANES = (
-    ("test/unit", "test/conmon", "test/e2e", "test/integration/cri"),
-    ("test/integration", "--ignore=test/integration/cri"),
-)
+# Of about the same length.
+LANES = (("test/unit", "test/conmon", "test/e2e"), ("test/integration",))
 PASSED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 SETTLE_S = 10.0
 
