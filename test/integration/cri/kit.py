@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import pathlib
+import signal
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -81,6 +83,17 @@ class Ctr:
         """The JSON of its verbose status."""
         answer = self.cri.runtime.ContainerStatus(pb.ContainerStatusRequest(container_id=self.id, verbose=True))
         return str(answer.info["info"])
+
+    def listening(self) -> Ctr:
+        """Wait until its process handles TERM: the first one of a namespace is not given a signal that it has no handler for."""
+        path = pathlib.Path("/proc", str(json.loads(self.info())["pid"]), "status")
+
+        def look() -> int:
+            caught = next(line.split()[1] for line in path.read_text().splitlines() if line.startswith("SigCgt:"))
+            return int(caught, 16) & 1 << (signal.SIGTERM - 1)
+
+        eventually(look, EXIT_TIMEOUT_S, f"container {self.id} handles TERM")
+        return self
 
     def ended(self) -> pb.ContainerStatus:
         """Its status once it has ended."""

@@ -32,7 +32,7 @@ def test_a_container_goes_from_created_over_running_to_exited(pods: Pods) -> Non
     assert running.state == pb.CONTAINER_RUNNING
     assert created.created_at == running.created_at <= running.started_at <= time.time_ns()
     assert running.finished_at == 0
-    container.stop()
+    container.listening().stop()
     ended = container.status()
     assert ended.state == pb.CONTAINER_EXITED
     assert running.started_at == ended.started_at < ended.finished_at <= time.time_ns()

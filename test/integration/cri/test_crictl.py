@@ -46,7 +46,7 @@ def files(tmp_path: pathlib.Path, cgroup_parent: str) -> dict[str, str]:
     container = {
         "metadata": {"name": "hand"},
         "image": {"image": BUSYBOX},
-        "command": ["sh", "-c", f"echo from the log; {SLEEP[2]}"],
+        "command": ["sh", "-c", SLEEP[2].replace("; while", "; echo from the log; while", 1)],
         "log_path": "hand.log",
         "linux": {"security_context": {"namespace_options": {"pid": 1}}},
     }

@@ -75,7 +75,7 @@ def test_everything_is_there_again_and_what_runs_was_not_touched(own: Own) -> No
         created.start()
         assert created.status().state == pb.CONTAINER_RUNNING
         assert ordinary.create().id not in before
-        running.stop(5)
+        seen(running, pods).listening().stop(5)
         assert running.status().exit_code == 0
         for pod in (ordinary, shared, stopped):
             pod.stop()
