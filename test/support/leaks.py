@@ -26,6 +26,8 @@ CGROUP_PREFIX = "ct-"
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 COMMAND_TIMEOUT_S = 20
 SETTLE_S = 5.0
+# What podman makes once per host and keeps, for containers without a parent of their own; the containers in it count.
+PERMANENT_CGROUPS = ("/libpod_parent", "/libpod_parent/conmon")
 # Chains that CNI's plugins make once per host and keep, with the rules that lead to them.
 PERMANENT_RULES = re.compile(r"CNI-(ADMIN|FORWARD|HOSTPORT-DNAT|HOSTPORT-MASQ|HOSTPORT-SETMARK|ISOLATION\S*)\b")
 
@@ -167,7 +169,7 @@ def cgroups(scope: Scope) -> dict[str, str]:
     for folder, names, _ in os.walk(CGROUPS):
         for name in names:
             path = os.path.join(folder, name)
-            if not scope.shared_host or scope.run_id in path:
+            if not path.endswith(PERMANENT_CGROUPS) and (not scope.shared_host or scope.run_id in path):
                 found[path] = path
     return found
 
